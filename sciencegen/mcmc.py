@@ -1,0 +1,87 @@
+r"""Kernels that walk at one noise level and leave its density alone: what makes a composition right.
+
+The sum of noised energies is not the noised energy of the sum; a sampler that only steps down in sigma ends up biased.
+A few steps of a kernel at each level bring the samples back to the density that the sum stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from .energy import Energy, level
+from .noise import Noise
+
+__all__ = ["HMC", "Info", "Kernel"]
+
+
+class Info(NamedTuple):
+    """What is worth knowing of a walk: mean acceptance probability ``(*B,)``, one where nothing is rejected."""
+
+    acceptance: Tensor
+
+
+class Kernel(Protocol):
+    """``(energy, x (*B, d), sigma) -> x, Info``."""
+
+    def __call__(self, energy: Energy, x: Tensor, sigma: Tensor, noise: Noise | None = None) -> tuple[Tensor, Info]:
+        """Walk ``x`` at noise level ``sigma``."""
+
+
+@dataclass(frozen=True)
+class HMC:
+    r"""Hamiltonian Monte Carlo; one leap is Langevin (MALA if adjusted, else ULA).
+
+    Fresh momenta, ``leaps`` leapfrog steps, an accept decision per row. Unadjusted, its variance on ``N(0, 1)`` is
+    ``1 / (1 - step^2 / 4)``. "MCMC using Hamiltonian dynamics" (Neal, 2011), https://arxiv.org/abs/1206.1901
+
+    Arguments:
+        step: leapfrog step in units of ``x``, a number or a function of sigma; it may be ``(d,)``, one a coordinate.
+        leaps: leapfrog steps a proposal.
+        adjusted: accept or reject by Metropolis; needs an exact energy.
+        repeats: proposals a call.
+    """
+
+    step: float | Callable[[Tensor], Tensor]
+    leaps: int = 1
+    adjusted: bool = True
+    repeats: int = 1
+
+    @torch.no_grad()
+    def __call__(self, energy: Energy, x: Tensor, sigma: Tensor | float, noise: Noise | None = None
+                 ) -> tuple[Tensor, Info]:
+        """``x (*B, d), sigma () or (*B, 1)`` to ``x``, :class:`Info`; TypeError for a score-only energy if adjusted."""
+        if self.adjusted and not energy.exact:
+            raise TypeError(f"got {energy!r}, of which only the score is known; an adjusted kernel needs the energy: use "
+                            "HMC(..., adjusted=False), or exact terms (EnergyNet, Tweedie with backprop)")
+        noise = noise or Noise.fresh(*x.shape[:-1]).to(x.device)
+        sigma = level(sigma, x)
+        step = self.step(sigma) if callable(self.step) else self.step
+        value, score = energy.evaluate(x, sigma)
+        acceptance = x.new_zeros(x.shape[:-1])
+        for repeat in range(self.repeats):
+            stream = noise.at(noise.step, noise.stream + 2 * repeat)
+            momentum = stream.normal(x.shape[-1], x.dtype)
+            y, pushed, new_value, new_score = self._leap(energy, x, sigma, momentum, score, step)
+            if self.adjusted:
+                gain = value - new_value + ((momentum**2).sum(-1) - (pushed**2).sum(-1)) / 2
+                chance = gain.exp().clamp_max(1).nan_to_num(0)
+                accept = stream.at(noise.step, stream.stream + 1).uniform(1)[..., 0].to(x) < chance
+                x, score = (torch.where(accept[..., None], a, b) for a, b in ((y, x), (new_score, score)))
+                value, acceptance = torch.where(accept, new_value, value), acceptance + chance / self.repeats
+            else:
+                x, score, acceptance = y, new_score, acceptance + 1 / self.repeats
+        return x, Info(acceptance)
+
+    def _leap(self, energy: Energy, x: Tensor, sigma: Tensor, momentum: Tensor, score: Tensor, step: Tensor | float
+              ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+        for _ in range(self.leaps):
+            momentum = momentum + step / 2 * score
+            x = x + step * momentum
+            value, score = energy.evaluate(x, sigma)
+            momentum = momentum + step / 2 * score
+        return x, momentum, value, score
