@@ -1,0 +1,27 @@
+"""Airfoils: shapes as 18 numbers, coordinate files, and aerodynamics as a differentiable torch function.
+
+Coordinates are read (:func:`read_dat`, :mod:`uiuc`), fitted to a shape (:func:`fit`), measured (:mod:`cst`) and put in
+a flow (:class:`NeuralFoil`, :func:`drag_at_lift`). Lengths are in chords, angles in degrees.
+"""
+
+from sciencegen.airfoil import cst, uiuc
+from sciencegen.airfoil.aero import Aero, Counted, NeuralFoil
+from sciencegen.airfoil.dat import read_dat, write_dat
+from sciencegen.airfoil.fitting import Fit, fit, normalize
+from sciencegen.airfoil.trim import Trim, drag_at_lift, solve_alpha
+
+__all__ = [
+    "Aero",
+    "Counted",
+    "Fit",
+    "NeuralFoil",
+    "Trim",
+    "cst",
+    "drag_at_lift",
+    "fit",
+    "normalize",
+    "read_dat",
+    "solve_alpha",
+    "uiuc",
+    "write_dat",
+]
