@@ -1,0 +1,249 @@
+"""A trained prior as a directory: what it is, its numbers, and its card.
+
+``config.json`` says how to build it (class paths and constructor arguments, the layout with its units) and how it was
+trained; ``model.safetensors`` holds the weights and the Gaussian; ``README.md`` is the card: "Model Cards for Model
+Reporting" (Mitchell et al., 2019), https://arxiv.org/abs/1810.03993. Nothing is pickled and only classes of trusted
+packages are built, so that a model from a stranger can be opened. A directory is written beside its place and renamed,
+so that it is whole or not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.resources
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from .exact import Gaussian
+from .layout import Layout
+from .network import Preconditioned
+
+__all__ = ["Model", "Recipe", "zoo"]
+
+_FORMAT = "sciencegen model 1"
+_TRUSTED = ("sciencegen", "azula", "torch.nn")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is built: ``Recipe("sciencegen.nets.mlp.MLP", {"size": 30, "width": 256})``.
+
+    Arguments:
+        path: of the class, a ``torch.nn.Module``, importable.
+        arguments: of its constructor, by name: what JSON can say, and recipes of the networks inside it.
+    """
+
+    path: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, trusted: Sequence[str] = ()) -> nn.Module:
+        """A new network; ValueError if the class is not in sciencegen, azula, torch.nn or a ``trusted`` package."""
+        cls = _class(self.path, (*_TRUSTED, *trusted))
+        arguments = {k: v.build(trusted) if isinstance(v, Recipe) else v for k, v in self.arguments.items()}
+        try:
+            return cls(**arguments)
+        except TypeError as error:
+            raise ValueError(f"got arguments {dict(self.arguments)} for {self.path}: {error}; expected those of its "
+                             "constructor, by name") from error
+
+    def config(self) -> dict[str, Any]:
+        """Itself as a JSON-ready dictionary; :meth:`from_config` is the inverse."""
+        return {"class": self.path,
+                "arguments": {k: v.config() if isinstance(v, Recipe) else v for k, v in self.arguments.items()}}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Recipe:
+        """The recipe that :meth:`config` wrote down."""
+        inner = {k: cls.from_config(v) if isinstance(v, Mapping) and v.keys() == {"class", "arguments"} else v
+                 for k, v in config["arguments"].items()}
+        return cls(config["class"], inner)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained prior: an energy of a state, and what the numbers of that state mean.
+
+    Arguments:
+        layout: of the state; its size is the energy's.
+        energy: Denoiser or EnergyNet over the whole state (not a marginal of one).
+        recipe: of ``energy``'s network.
+        card: Markdown on data, training, limits and licence; written from the rest if empty.
+        training: JSON-ready facts: data, steps, loss, ...
+
+    Raises:
+        ValueError: layout and energy are of different sizes.
+    """
+
+    layout: Layout
+    energy: Preconditioned
+    recipe: Recipe
+    card: str = ""
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        size = self.energy.data.center.numel()
+        if self.layout.size != size or len(self.energy.rows) != size:
+            raise ValueError(f"got {self.layout} of {self.layout.size} numbers and an energy of "
+                             f"{len(self.energy.rows)} of {size}; expected the energy of the layout's whole state")
+
+    def config(self) -> dict[str, Any]:
+        """What ``config.json`` says, but for the checksum of the weights."""
+        kind, dtype = type(self.energy), next(self.energy.parameters()).dtype
+        arguments = {"marginals": self.energy.marginals, "lowest": self.energy.lowest}
+        return {"format": _FORMAT, "version": sys.modules[__package__].__version__, "layout": self.layout.config(),
+                "energy": {"class": f"{kind.__module__}.{kind.__qualname__}", "arguments": arguments},
+                "net": self.recipe.config(), "dtype": str(dtype).removeprefix("torch."),
+                "training": dict(self.training)}
+
+    def save(self, directory: str | os.PathLike, half: bool = False) -> None:
+        """Write the directory; a model that is there is replaced.
+
+        ``half`` stores the network's weights in 16 bits, good for three digits; they are loaded in 32. The Gaussian
+        keeps its precision. ValueError if the recipe does not build the energy's network, if something is not JSON, or
+        if the directory holds something else.
+        """
+        path = Path(directory)
+        if path.exists() and not _is_model(path):
+            raise ValueError(f"got {path}, which holds something else; expected a new name or a model's directory")
+        blank = type(self.energy)(self.recipe.build([self.recipe.path]), self.energy.data)
+        here, built = ({k: v.shape for k, v in e.net.state_dict().items()} for e in (self.energy, blank))
+        differ = [k for k in {**here, **built} if here.get(k) != built.get(k)]
+        if differ:
+            raise ValueError(f"got {self.recipe}, which builds other weights than the energy's, as {differ[0]}; "
+                             "expected the recipe of the energy's network")
+        weights = save(self._tensors(half), {"format": "pt"})
+        config = {**self.config(), "sha256": hashlib.sha256(weights).hexdigest()}
+        try:
+            text = json.dumps(config, indent=2, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"got {error} in the layout, the recipe's arguments or the training facts; expected "
+                             "finite numbers, texts, lists and dictionaries") from error
+        _write(path, {"config.json": text.encode(), "model.safetensors": weights,
+                      "README.md": (self.card or _card(path.resolve().name, config)).encode()})
+
+    def _tensors(self, half: bool) -> dict[str, Tensor]:
+        net = {f"net.{k}": v.half() if half and v.is_floating_point() else v
+               for k, v in self.energy.net.state_dict().items()}
+        bad = [k for k, v in net.items() if not bool(torch.isfinite(v).all())]
+        if bad:
+            raise ValueError(f"got weights that are not finite, {bad[0]}; expected finite ones" +
+                             (" below 65504: save with half=False" if half else ""))
+        # With its eigenvectors: diagonalising again, elsewhere, would move its smallest variances.
+        data = {f"data.{k}": v for k, v in self.energy.data.state_dict().items()}
+        return {k: v.detach().cpu().clone().contiguous() for k, v in {**net, **data}.items()}
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike, trusted: Sequence[str] = ()) -> Model:
+        """The model that :meth:`save` wrote, on the CPU.
+
+        ``trusted`` names packages beside sciencegen, azula and torch.nn whose classes may be built. FileNotFoundError
+        if it is not there; ValueError if it is damaged, of another format, or asks for a class that is not trusted.
+        """
+        path = Path(directory)
+        config, weights = _read(path)
+        card = (path / "README.md").read_text() if (path / "README.md").is_file() else ""
+        try:
+            recipe = Recipe.from_config(config["net"])
+            energy = _energy(config, recipe, weights, trusted)
+            return cls(Layout.from_config(config["layout"]), energy, recipe, card, config["training"])
+        except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+            raise ValueError(f"got a damaged {path / 'config.json'} ({error!r}); expected what Model.save wrote: copy "
+                             "the model again") from error
+
+
+def zoo(name: str) -> Model:
+    """A trained prior that is shipped with the package; KeyError, with the list of them, if there is none so named."""
+    root = importlib.resources.files(__package__) / "zoo"
+    there = sorted(p.name for p in root.iterdir() if (p / "config.json").is_file()) if root.is_dir() else []
+    if name not in there:
+        raise KeyError(f"no trained prior '{name}'; this version has {there}")
+    with importlib.resources.as_file(root / name) as path:
+        return Model.load(path)
+
+
+def _energy(config: Mapping[str, Any], recipe: Recipe, weights: Mapping[str, Tensor],
+            trusted: Sequence[str]) -> Preconditioned:
+    net, gaussian = ({k.removeprefix(part): v for k, v in weights.items() if k.startswith(part)}
+                     for part in ("net.", "data."))
+    data = Gaussian(gaussian["center"], gaussian["cov"])
+    data.load_state_dict(gaussian)
+    dtype = {"float32": torch.float32, "float64": torch.float64}[config["dtype"]]
+    kind = _class(config["energy"]["class"], (*_TRUSTED, *trusted))
+    energy = kind(recipe.build(trusted).to(dtype), data, **config["energy"]["arguments"]).eval()
+    energy.net.load_state_dict(net)
+    return energy
+
+
+def _class(path: str, trusted: Sequence[str]) -> type[nn.Module]:
+    if not any(path == name or path.startswith(f"{name}.") for name in trusted):
+        raise ValueError(f"got the class {path}; expected one in {', '.join(trusted)}: name its package in "
+                         "'trusted' if you know whose it is")
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"got the class {path}: {error}; expected one that can be imported: is its package "
+                         "installed, and as new as the model?") from error
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ValueError(f"got {path}, which is not a torch.nn.Module; expected the path of a network's class")
+    return found
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    for name in ("config.json", "model.safetensors"):
+        if not (path / name).is_file():
+            raise FileNotFoundError(f"got no {name} in {path}; expected a directory written by Model.save")
+    blob = (path / "model.safetensors").read_bytes()
+    try:
+        config = json.loads((path / "config.json").read_text())
+    except ValueError as error:
+        raise ValueError(f"got a damaged {path / 'config.json'} ({error}); copy the model again") from error
+    if not isinstance(config, dict) or config.get("format") != _FORMAT:
+        raise ValueError(f"got {path}, which is not a '{_FORMAT}'; expected a directory written by Model.save (of this "
+                         "version of sciencegen, or an older one)")
+    if config.get("sha256") != hashlib.sha256(blob).hexdigest():
+        raise ValueError(f"got a damaged {path / 'model.safetensors'}; expected the checksum in config.json: copy the "
+                         "model again")
+    return config, load(blob)
+
+
+def _write(path: Path, files: Mapping[str, bytes]) -> None:
+    new, old = (path.with_name(f".{path.name}.{os.getpid()}.{tag}") for tag in ("new", "old"))
+    new.mkdir(parents=True)
+    try:
+        for name, content in files.items():
+            (new / name).write_bytes(content)
+        if path.exists():
+            os.replace(path, old)
+        os.replace(new, path)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_model(path: Path) -> bool:
+    if path.is_dir() and not any(path.iterdir()):
+        return True
+    try:
+        return json.loads((path / "config.json").read_text())["format"] == _FORMAT
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _card(name: str, config: Mapping[str, Any]) -> str:
+    parts = [f"| {k} | {v['shape']} | {v['units'] or '1'} |" for k, v in config["layout"].items()]
+    facts = [f"- {k}: {v}" for k, v in config["training"].items()]
+    return "\n".join(["---", "library_name: sciencegen", "---", f"# {name}", "", "A prior of sciencegen "
+                      f"{config['version']}: `{config['energy']['class']}` with a `{config['net']['class']}`.", "",
+                      "| variable | shape | units |", "|---|---|---|", *parts, "", "## Training", *facts, ""])

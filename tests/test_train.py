@@ -1,0 +1,514 @@
+"""Training: one result however often it is stopped and over how many processes it is spread, and the right one."""
+
+import copy
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from torch import nn
+from torch.utils.data import Dataset
+
+import sciencegen
+from oracles import close, normal
+from sciencegen.exact import Gaussian, Mixture
+from sciencegen.layout import Layout
+from sciencegen.nets.mlp import MLP, ScalarMLP
+from sciencegen.network import Denoiser, EnergyNet
+from sciencegen.train import Levels, fit
+from sciencegen.train.plan import Plan
+from sciencegen.train.run import Run
+
+NETS = {Denoiser: MLP, EnergyNet: ScalarMLP}
+KINDS = pytest.mark.parametrize("kind", NETS)
+DATA = normal(200, 3)
+DATA[:, 0] += DATA[:, 1] ** 2
+DATA = DATA.float()
+
+
+class Rows(Dataset):
+    """The data as a dataset, which calls ``event`` when the row of the ``at``-th reading is taken."""
+
+    def __init__(self, data, at=None, event=None):
+        self.data, self.at, self.event, self.read = data, at, event, 0
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, i):
+        self.read += 1
+        if self.read == self.at:
+            self.event()
+        return self.data[i]
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def energy(kind=Denoiser, marginals=((0,), (0, 1)), dtype=torch.float32, net=None):
+    torch.manual_seed(0)
+    data = DATA.to(dtype)
+    net = net or NETS[kind](3, 16, 2)
+    return kind(net.to(dtype), Gaussian(data.mean(0), torch.cov(data.T)), marginals)
+
+
+def train(directory, kind=Denoiser, data=DATA, steps=30, batch=16, every=7, **settings):
+    return fit(energy(kind), data, directory, steps, batch=batch, every=every, **settings)
+
+
+def plan(rows=50, steps=20, batch=8, rate=1e-2, warmup=4, ema=0.9, clip=1.0, decay=0.0, levels=Levels(),  # noqa: B008
+         shares=(1.0,), precision=None, seed=0):
+    return Plan(rows, steps, batch, rate, warmup, ema, clip, decay, levels, shares, precision, seed)
+
+
+def same(a, b):
+    """Bitwise the same weights and the same losses."""
+    pairs = zip(a.energy.state_dict().items(), b.energy.state_dict().items(), strict=True)
+    assert all(k == j and torch.equal(v, w) for (k, v), (j, w) in pairs)
+    for column in ("loss", "rate", "norm"):
+        np.testing.assert_array_equal(a.history[column], b.history[column])
+
+
+# --- what a step sees -------------------------------------------------------------------------------------------
+
+UNIFORM = torch.linspace(0, 1, 1001, dtype=torch.float64)[1:-1]
+
+
+def test_levels_are_a_truncated_log_normal():
+    levels = Levels(low=0.01, high=10.0, center=0.3, spread=1.5)
+    ends = [(math.log(s) - math.log(0.3)) / 1.5 for s in (0.01, 10.0)]
+    wanted = stats.truncnorm(*ends, loc=math.log(0.3), scale=1.5).ppf(UNIFORM.numpy())
+    close(levels(UNIFORM).log(), torch.as_tensor(wanted))
+
+
+def test_levels_of_infinite_spread_are_log_uniform():
+    close(Levels(0.01, 10.0, spread=math.inf)(UNIFORM).log(), math.log(0.01) + math.log(1000) * UNIFORM)
+    close(Levels(0.01, 10.0, spread=1e4)(UNIFORM), Levels(0.01, 10.0, spread=math.inf)(UNIFORM), 1e-4)
+
+
+@given(st.floats(1e-4, 1), st.floats(1.1, 1e5), st.floats(1e-3, 1e2), st.floats(0.05, 20))
+def test_levels_stay_in_their_range_and_in_order(low, factor, center, spread):
+    sigma = Levels(low, low * factor, center, spread)(UNIFORM.float())
+    assert sigma.isfinite().all()
+    assert ((low <= sigma) & (sigma <= low * factor)).all()
+    assert (sigma.diff() >= 0).all()
+
+
+@pytest.mark.parametrize("wrong", [{"low": 0}, {"low": 90}, {"high": math.inf}, {"center": -1}, {"spread": 0}])
+def test_levels_that_are_none_are_refused(wrong):
+    with pytest.raises(ValueError, match="expected 0 < low < high, center > 0 and spread > 0"):
+        Levels(**wrong)
+
+
+def test_a_row_depends_on_seed_step_and_place_alone():
+    whole = plan(batch=64).draw(5, torch.arange(64), 3)
+    for places in (torch.tensor([40]), torch.arange(64).tensor_split(3)[1], torch.tensor([7, 3, 3])):
+        for part, all_ in zip(plan(batch=64).draw(5, places, 3), whole):
+            assert torch.equal(part, all_[places])
+    for other in (plan(batch=64, seed=1).draw(5, torch.arange(64), 3), plan(batch=64).draw(6, torch.arange(64), 3)):
+        assert not (other[0] == whole[0]).any()
+        assert not (other[1] == whole[1]).any()
+
+
+def test_levels_of_a_batch_are_stratified():
+    sigma = plan(batch=100, levels=Levels(1.0, math.e, spread=math.inf)).draw(3, torch.arange(100), 1)[0][:, 0]
+    assert torch.equal((sigma.log() * 100).floor(), torch.arange(100.0).double())
+
+
+def test_noise_is_normal_and_parts_have_their_shares():
+    sigma, noise, part = plan(batch=20_000, shares=(2.0, 1.0, 0.0, 1.0)).draw(0, torch.arange(20_000), 2)
+    assert stats.kstest(noise.flatten(), "norm").pvalue > 0.01
+    shares = torch.bincount(part, minlength=4) / 20_000
+    assert (shares - torch.tensor([0.5, 0.25, 0.0, 0.25])).abs().max() < 0.02
+    assert shares[2] == 0
+    columns = torch.stack([sigma[:, 0].log(), noise[:, 0], noise[:, 1], part.double(), *noise.T.square()])
+    assert (torch.corrcoef(columns) - torch.eye(6)).abs().max() < 0.04
+
+
+@given(st.integers(1, 40), st.integers(1, 100), st.integers(0, 5))
+def test_every_epoch_is_a_permutation(rows, batch, seed):
+    order = torch.cat(list(plan(rows, 10, batch, seed=seed).order(torch.arange(batch))))
+    for epoch in order.split(rows):
+        assert len(epoch.unique()) == len(epoch)
+        assert int(epoch.max()) < rows
+
+
+def test_epochs_and_seeds_are_in_different_orders():
+    orders = [torch.cat(list(plan(50, 10, 10, seed=s).order(torch.arange(10)))).split(50) for s in (0, 1)]
+    assert len({tuple(epoch.tolist()) for pair in orders for epoch in pair}) == 4
+
+
+@given(st.integers(1, 30), st.integers(3, 20), st.integers(0, 9))
+def test_the_order_of_rows_can_be_entered_anywhere_and_shared(rows, batch, start):
+    whole = list(plan(rows, 10, batch).order(torch.arange(batch)))
+    thirds = [list(plan(rows, 10, batch).order(places, start)) for places in torch.arange(batch).tensor_split(3)]
+    for wanted, *got in zip(whole[start:], *thirds, strict=True):
+        assert torch.equal(wanted, torch.cat(got))
+
+
+def test_the_rate_rises_then_falls_to_zero():
+    rate = plan(steps=1000, rate=0.5, warmup=100).rate_at(torch.arange(1000))
+    assert rate[0] == pytest.approx(0.005)
+    assert rate[:99].diff().min() > 0 > rate[100:].diff().max()
+    assert rate[550] == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.55)) / 2)
+    assert rate[-1] < 1e-5 * 0.5
+    assert plan(warmup=0).rate_at(0) == plan().rate
+
+
+# --- one step ---------------------------------------------------------------------------------------------------
+
+@KINDS
+def test_it_is_adamw_on_the_mean_loss_with_averaged_weights(kind, tmp_path):
+    settings = plan(len(DATA), steps=12, batch=10, clip=0.5, decay=0.1, shares=(0.5, 0.2, 0.3))
+    model = energy(kind)
+    run = Run(copy.deepcopy(model), settings, 0, 1, tmp_path / "checkpoint.pt")
+    parts = [model, *(model.marginal(Layout(x=(3,))["x"][list(m)]) for m in model.marginals)]
+    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), weight_decay=0.1)
+    average = [p.detach().clone() for p in model.parameters()]
+    for step, rows in enumerate(settings.order(torch.arange(10))):
+        sigma, noise, part = (v.float() for v in settings.draw(step, torch.arange(10), 3))
+        losses = []
+        for x, s, z, k in zip(DATA[rows], sigma, noise, part.long()):
+            keep = parts[k].rows
+            losses.append(parts[k].loss(x[None, keep], s[None], z[None, keep])[0])
+        optimizer.zero_grad()
+        torch.stack(losses).mean().backward()
+        norm = nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+        optimizer.param_groups[0]["lr"] = float(settings.rate_at(step))
+        optimizer.step()
+        share = 1.0 if step == 0 else 1 - min(0.9, (1 + step) / (10 + step))
+        average = [a.lerp(p.detach(), share) for a, p in zip(average, model.parameters())]
+        assert run.advance(DATA[rows]) is False
+        wanted = torch.stack([torch.stack(losses).mean(), norm]).detach().double()
+        close(run.record[step, :2], wanted, 1e-4)
+    for wanted, raw, p, q in zip(average, model.parameters(), run.energy.parameters(), run.ema.parameters()):
+        close(p, raw, 1e-4)
+        close(q, wanted, 1e-4)
+    for wanted, p in zip(average, run.averaged().parameters()):
+        close(p, wanted, 1e-4)
+
+
+def test_the_energy_that_is_given_stays_as_it_was_and_so_does_torchs_generator(tmp_path):
+    model = energy()
+    before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    result = fit(model, DATA, tmp_path, 5, batch=8)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert model.training
+    assert not result.energy.training
+    assert not torch.equal(result.energy.net.leave.weight, model.net.leave.weight)
+
+
+def test_it_trains_in_double_precision(tmp_path):
+    result = fit(energy(EnergyNet, dtype=torch.float64), DATA, tmp_path, 5, batch=8)
+    assert {p.dtype for p in result.energy.parameters()} == {torch.float64}
+
+
+@KINDS
+def test_autocast_reaches_the_network_alone(tmp_path, kind):
+    seen = set()
+    model = energy(kind)
+    for layer in model.net.modules():
+        if isinstance(layer, nn.Linear):
+            layer.register_forward_hook(lambda module, inputs, output: seen.add(output.dtype))
+    losses = {}
+    for precision in (None, torch.bfloat16):
+        seen.clear()
+        result = fit(model, DATA, tmp_path / str(precision), 20, batch=64, precision=precision)
+        assert seen == {precision or torch.float32}
+        losses[precision] = result.history.loss
+        assert "forward" not in vars(result.energy.net)
+    np.testing.assert_allclose(losses[None], losses[torch.bfloat16], rtol=0.01)
+    assert (losses[None] != losses[torch.bfloat16]).any()
+
+
+def test_a_dataset_and_a_tensor_train_alike(tmp_path):
+    first = train(tmp_path / "tensor")
+    same(train(tmp_path / "dataset", data=Rows(DATA)), first)
+    same(train(tmp_path / "workers", data=Rows(DATA), workers=2), first)
+
+
+def test_the_history_says_what_happened(tmp_path, capfd):
+    result = train(tmp_path, steps=40, rate=0.3)
+    assert dict(result.history.sizes) == {"step": 40}
+    assert set(result.history) == {"loss", "rate", "norm", "seconds"}
+    assert bool(np.isfinite(result.history.to_array()).all())
+    assert float(result.history.rate.max()) <= 0.3
+    assert bool((result.history.seconds.diff("step") > 0).all())
+    assert capfd.readouterr().err == "", "no bar where there is no terminal"
+
+
+# --- stopped and resumed ----------------------------------------------------------------------------------------
+
+@KINDS
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_resumes_bit_by_bit(tmp_path, kind, number):
+    whole = train(tmp_path / "whole", kind)
+    handlers = [signal.signal(signal.SIGTERM, signal.default_int_handler), signal.getsignal(signal.SIGINT)]
+    for at in (1, 200, 67):
+        stop = Rows(DATA, at, lambda: os.kill(os.getpid(), number))
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "parts", kind, data=stop)
+    assert signal.getsignal(signal.SIGINT) is handlers[1], "the handlers of before are back"
+    assert signal.signal(signal.SIGTERM, handlers[0]) is signal.default_int_handler
+    # Each stopped after the step that it came in, and the next one's rows were read already or not.
+    assert torch.load(tmp_path / "parts" / "checkpoint.pt", weights_only=True)["step"] in range(18, 22)
+    same(train(tmp_path / "parts", kind), whole)
+
+
+def test_a_killed_training_resumes_from_its_last_checkpoint(tmp_path):
+    def crash():
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        train(tmp_path / "parts", data=Rows(DATA, 20 * 16 - 3, crash))
+    assert torch.load(tmp_path / "parts" / "checkpoint.pt", weights_only=True)["step"] == 14
+    same(train(tmp_path / "parts"), train(tmp_path / "whole", every=1000))
+
+
+def test_a_network_with_dropout_resumes_bit_by_bit(tmp_path):
+    class Forgetful(MLP):
+        def forward(self, u, c, keep):
+            return super().forward(nn.functional.dropout(u, 0.5, self.training), c, keep)
+
+    results = []
+    for name, data in (("parts", Rows(DATA, 150, interrupt)), ("parts", DATA), ("whole", DATA)):
+        torch.manual_seed(0)
+        net = Forgetful(3, 16, 2)
+        try:
+            results.append(fit(energy(net=net), data, tmp_path / name, 20, batch=16))
+        except KeyboardInterrupt:
+            torch.rand(7)  # whatever else was drawn in between
+    same(*results)
+
+
+def test_what_is_finished_is_not_trained_again(tmp_path):
+    first = train(tmp_path)
+    checkpoint = (tmp_path / "checkpoint.pt").read_bytes()
+    again = train(tmp_path, data=Rows(DATA, 1, lambda: pytest.fail("read the data")))
+    same(again, first)
+    np.testing.assert_array_equal(again.history.seconds, first.history.seconds)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == checkpoint
+
+
+def test_it_runs_outside_the_main_thread(tmp_path):
+    results = []
+    thread = threading.Thread(target=lambda: results.append(train(tmp_path / "thread")))
+    thread.start()
+    thread.join()
+    same(results[0], train(tmp_path / "main"))
+
+
+def test_an_ignored_interrupt_stays_ignored(tmp_path):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as for a job in the background of a shell
+    try:
+        train(tmp_path, data=Rows(DATA, 20, interrupt))
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    def full(state, path):
+        Path(path).write_bytes(b"half of it")
+        raise OSError("no space left on device")
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, data=Rows(DATA, 100, interrupt))
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "save", full)
+        with pytest.raises(OSError, match="no space"):
+            train(tmp_path)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    train(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def corrupt(path):
+    path.write_bytes(path.read_bytes()[:1000].replace(b"e", b"f") + path.read_bytes()[1000:])
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (cut, "damaged checkpoint"),
+        (corrupt, "damaged checkpoint"),
+        (lambda path: path.write_bytes(b""), "damaged checkpoint"),
+        (lambda path: path.write_text("not a checkpoint at all"), "damaged checkpoint"),
+        (lambda path: torch.save(MLP(2), path), "damaged checkpoint"),  # would need pickle
+        (lambda path: torch.save({"model": torch.ones(3)}, path), "is not a 'sciencegen training checkpoint"),
+        (lambda path: torch.save([1, 2], path), "is not a 'sciencegen training checkpoint"),
+    ],
+)
+def test_a_damaged_or_foreign_checkpoint_is_refused_and_left_alone(tmp_path, damage, message):
+    train(tmp_path, steps=2)
+    path = tmp_path / "checkpoint.pt"
+    damage(path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=f"{message}.*another directory|{message}.*move it away"):
+        train(tmp_path, steps=2)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"steps": 3}, r"got steps=3 \(there 2\) for the checkpoint"),
+        ({"batch": 8}, r"batch=8 \(there 16\)"),
+        ({"rate": 0.1}, r"rate=0.1 \(there 0.002\)"),
+        ({"seed": 7}, r"seed=7 \(there 0\)"),
+        ({"ema": 0.5, "clip": 3.0}, r"ema=0.5 \(there 0.999\), clip=3.0 \(there 1.0\)"),
+        ({"levels": Levels(low=0.1)}, "levels=.*0.1.*there .*0.002"),
+        ({"shares": [1, 0, 0]}, "shares="),
+        ({"precision": torch.bfloat16}, r"precision=torch.bfloat16 \(there None\)"),
+        ({"data": DATA[:-1]}, r"rows=199 \(there 200\)"),
+        ({"kind": EnergyNet}, r"energy=EnergyNet \(there Denoiser\)"),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_refused_by_what_differs(tmp_path, change, message):
+    train(tmp_path, steps=2)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    with pytest.raises(ValueError, match=message):
+        train(**{"directory": tmp_path, "steps": 2, **change})
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    fit(energy(), DATA, tmp_path, 2, batch=4)
+    data = Gaussian(torch.zeros(3), torch.ones(3))
+    others = {"parameters=": energy(net=MLP(3, 8, 2)), "marginals=": energy(marginals=[[2]]),
+              "another mean of the energy's Gaussian, another covariance": Denoiser(MLP(3, 16, 2), data, [[0], [0, 1]]),
+              "lowest=": Denoiser(MLP(3, 16, 2), energy().data, [[0], [0, 1]], lowest=0.1)}
+    for message, other in others.items():
+        with pytest.raises(ValueError, match=message):
+            fit(other, DATA, tmp_path, 2, batch=4)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"steps": 0}, "got 200 rows, steps=0"),
+        ({"batch": 0}, "batch=0"),
+        ({"data": DATA[:0]}, "got 0 rows"),
+        ({"ema": 1.0}, "expected .* 0 <= ema < 1"),
+        ({"seed": -1}, r"0 <= seed < 2\*\*31"),
+        ({"shares": [1, 1]}, "expected 3 numbers >= 0"),
+        ({"shares": [1, -1, 1]}, "expected 3 numbers >= 0"),
+        ({"shares": [0, 0, 0]}, "expected 3 numbers >= 0"),
+        ({"data": DATA[:, :2]}, r"got rows of shape \(16, 2\); expected \(16, 3\)"),
+        ({"data": Rows(DATA[:, :, None])}, r"got rows of shape \(16, 3, 1\)"),
+    ],
+)
+def test_unusable_arguments_are_refused(tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        train(**{"directory": tmp_path, **settings})
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_that_are_not_finite_stop_it_with_the_checkpoint_from_before(tmp_path):
+    class Bad(Rows):
+        def __getitem__(self, i):
+            self.read += 1
+            return self.data[i] * (math.nan if self.read == self.at else 1)
+
+    with pytest.raises(FloatingPointError, match="got a loss of nan .* at step 10; lower the rate"):
+        train(tmp_path, data=Bad(DATA, 10 * 16 + 5))
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["step"] == 7
+    assert all(v.isfinite().all() for v in state["net"].values())
+
+
+# --- many processes ---------------------------------------------------------------------------------------------
+
+PROGRAM = """
+import os, signal, sys, torch
+torch.set_num_threads(1)
+from sciencegen.exact import Gaussian
+from sciencegen.nets.mlp import MLP, ScalarMLP
+from sciencegen.network import Denoiser, EnergyNet
+from sciencegen.train import fit
+
+directory, rank, world = sys.argv[1], int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+data = torch.load("data")
+torch.manual_seed(rank)  # the weights of rank 0 count
+
+class Rows(torch.utils.data.Dataset):
+    read = 0
+    def __len__(self):
+        return len(data)
+    def __getitem__(self, i):
+        self.read += 1
+        if self.read == 100:
+            os.kill(os.getpid(), signal.SIGINT)
+        return data[i]
+
+for kind, net in ((Denoiser, MLP), (EnergyNet, ScalarMLP)):
+    model = kind(net(3, 16, 2), Gaussian(data.mean(0), torch.cov(data.T)), [[0], [0, 1]])
+    name = f"{directory}/{kind.__name__}"
+    if world > 1:
+        try:
+            fit(model, Rows() if rank == 1 else data, name, 30, batch=17)  # one rank's signal stops them all
+        except KeyboardInterrupt:
+            print("stopped", flush=True)
+    result = fit(model, data, name, 30, batch=17)
+    torch.save([result.energy.state_dict(), torch.tensor(result.history.loss.values)], f"{name}.{rank}")
+"""
+
+
+def test_two_processes_train_like_one_and_stop_together(tmp_path):
+    torch.save(DATA, tmp_path / "data")
+    (tmp_path / "program.py").write_text(PROGRAM)
+    environment = {**os.environ, "PYTHONPATH": str(Path(sciencegen.__file__).parents[1])}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for command, directory in (([sys.executable], "one"), (launch, "two")):
+        (tmp_path / directory).mkdir()
+        done = subprocess.run([*command, "program.py", directory], cwd=tmp_path, env=environment, timeout=240,
+                              capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.count("stopped") == 4
+    for kind in ("Denoiser", "EnergyNet"):
+        one, two, rank1 = (torch.load(tmp_path / name) for name in
+                           (f"one/{kind}.0", f"two/{kind}.0", f"two/{kind}.1"))
+        close(two[1], one[1], 1e-5)
+        for k, wanted in one[0].items():
+            close(two[0][k], wanted, 1e-5)
+            assert torch.equal(two[0][k], rank1[0][k]), "every rank has the same weights"
+
+
+# --- the right result -------------------------------------------------------------------------------------------
+
+MIXTURE = Mixture(torch.tensor([0.5, 0.3, 0.2]), torch.tensor([[2.0, 0.0], [-1.0, 1.5], [-1.0, -1.5]]), 0.25)
+
+
+@KINDS
+def test_the_trained_score_is_that_of_the_data(tmp_path, kind):
+    generator = torch.Generator().manual_seed(0)
+    which = torch.multinomial(MIXTURE.log_weights.exp(), 20_000, True, generator=generator)
+    data = MIXTURE.centers[which] + 0.25 * torch.randn(20_000, 2, generator=generator)
+    torch.manual_seed(0)
+    model = kind(NETS[kind](2, 64, 3), Gaussian(data.mean(0), torch.cov(data.T)), [[0]])
+    result = fit(model, data, tmp_path, 1000, rate=4e-3)
+    assert float(result.history.loss[-100:].mean()) < 0.85 < float(result.history.loss[:10].mean())
+    part = Layout(x=(2,))["x"][:1]
+    for sigma in (0.1, 0.3, 1.0, 3.0):
+        x = data[:4000] + sigma * torch.randn(4000, 2, generator=generator)
+        for trained, exact, y in ((result.energy, MIXTURE, x),
+                                  (result.energy.marginal(part), MIXTURE.marginal(part), x[:, :1])):
+            wanted, got = exact.score(y, sigma), trained.score(y, sigma).detach()
+            assert float((got - wanted).norm() / wanted.norm()) < 0.15
