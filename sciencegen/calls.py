@@ -34,7 +34,7 @@ Asking = Generator[list[Call], list[tuple[Tensor, ...]], tuple[Tensor | None, Te
 def together(asking: Sequence[Asking]) -> Generator[list[Call], list[tuple[Tensor, ...]], list[Any]]:
     """Coroutines in lockstep: their calls go out in one list, their results come back in order."""
     results: list[Any] = [None] * len(asking)
-    answers: dict[int, Any] = {i: None for i in range(len(asking))}
+    answers: dict[int, Any] = dict.fromkeys(range(len(asking)))
     while answers:
         calls = {}
         for i, answer in answers.items():

@@ -6,7 +6,7 @@ For :class:`sciencegen.guide.Projected`. Each is idempotent, leaves a state that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ class Pin:
     """The coordinates of ``view`` set to ``value (n,)`` or ``(*B, *copies, n)``, in unit-scale numbers."""
 
     view: View
-    value: Tensor
+    value: Tensor = field(repr=False)
 
     def __call__(self, x: Tensor) -> Tensor:
         """``(*B, d) -> (*B, d)``."""
@@ -47,8 +47,8 @@ class Box:
 class Affine:
     """The nearest point with ``A x = b``: ``A (m, d)`` of full row rank, ``b (m,)``."""
 
-    A: Tensor
-    b: Tensor
+    A: Tensor = field(repr=False)
+    b: Tensor = field(repr=False)
 
     def __call__(self, x: Tensor) -> Tensor:
         """``(*B, d) -> (*B, d)``."""

@@ -74,14 +74,15 @@ class Energy(nn.Module, abc.ABC):
 
     def __mul__(self, weight: Weight) -> Energy:
         if isinstance(weight, Energy):
-            raise TypeError(f"got {self!r} * {weight!r}; energies add (their densities multiply): write a + b")
+            raise TypeError(f"energies add (their densities multiply): got {self!r} * {weight!r}; expected a + b, or a "
+                            "number times an energy")
         weight = weight if callable(weight) else float(weight)
         return Sum([(_product(weight, w), e) for w, e in terms_of(self)])
 
     __rmul__ = __mul__
 
     def __neg__(self) -> Energy:
-        return self * -1.0
+        return -1.0 * self
 
     def __sub__(self, other: Energy) -> Energy:
         return self + -other
@@ -111,7 +112,7 @@ class Sum(Energy):
         return sum(_per_row(w) * v for w, (v, _) in zip(weights, parts)) if known else None, score
 
     def __repr__(self) -> str:
-        return " + ".join(f"{getattr(w, '__name__', w)}·{e!r}" for w, e in terms_of(self))
+        return " + ".join(f"{_name(w)}·{e!r}" for w, e in terms_of(self))
 
 
 class On(Energy):
@@ -123,14 +124,16 @@ class On(Energy):
         self.register_buffer("rows", view.rows, persistent=False)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        return self._total(self.energy(gather(x, self.rows), self._lift(level(sigma, x))))
+        return self._total(self.energy(self._parts(x), self._lift(level(sigma, x))))
 
     def ask(self, x: Tensor, sigma: Tensor) -> Asking:
-        if x.shape[-1] != self.view.size:
-            raise ValueError(f"got a state of {x.shape[-1]} numbers; expected {self.view.size}, the layout of "
-                             f"'{self.view}'")
-        value, score = yield from self.energy.ask(gather(x, self.rows), self._lift(sigma))
+        value, score = yield from self.energy.ask(self._parts(x), self._lift(sigma))
         return None if value is None else self._total(value), scatter(score, self.rows, self.view.size)
+
+    def _parts(self, x: Tensor) -> Tensor:
+        if x.shape[-1] != self.view.size:
+            raise ValueError(f"got a state of {x.shape[-1]} numbers; expected {self.view.size}, as '{self.view}' has")
+        return gather(x, self.rows)
 
     def _lift(self, sigma: Tensor) -> Tensor:
         return sigma.reshape(*sigma.shape[:-1], *(1,) * self.view.copies, 1) if sigma.ndim else sigma
@@ -202,21 +205,21 @@ def score_only(energy: Energy) -> TypeError:
 
 
 def differentiate(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-    """``function(x, sigma)`` and minus its gradient in ``x``, with a graph iff grad mode is on."""
+    """``function(x, sigma)`` and minus its gradient in ``x``; a graph iff grad mode is on."""
     graph = torch.is_grad_enabled()
     with torch.enable_grad():
         y = x if graph and x.requires_grad else x.detach().requires_grad_()
         value = function(y, sigma)
-        if value.shape != x.shape[:-1]:
-            raise ValueError(f"got energies of shape {tuple(value.shape)} for a state of shape {tuple(x.shape)}; "
-                             f"expected one number per row, {tuple(x.shape[:-1])}")
-        require_gradient(value, function)
+        require_rows(value, x, function)
         (gradient,) = torch.autograd.grad(value.sum(), y, create_graph=graph, materialize_grads=True)
     return (value, -gradient) if graph else (value.detach(), -gradient)
 
 
-def require_gradient(value: Tensor, source: object) -> None:
-    """TypeError unless ``value`` was computed by torch from something with a gradient."""
+def require_rows(value: Tensor, x: Tensor, source: object) -> None:
+    """ValueError unless ``value`` is one number per row of ``x``; TypeError unless torch knows its gradient."""
+    if value.shape != x.shape[:-1]:
+        raise ValueError(f"got energies of shape {tuple(value.shape)} for a state of shape {tuple(x.shape)} from "
+                         f"{source!r}; expected one number per row, {tuple(x.shape[:-1])}")
     if not value.requires_grad:
         raise TypeError(f"got an energy without a gradient from {source!r}; expected torch operations on the state all "
                         "the way (no numpy, detach or no_grad inside)")
@@ -235,7 +238,13 @@ def _per_row(weight: Any) -> Any:
     return weight.squeeze(-1) if isinstance(weight, Tensor) and weight.ndim else weight
 
 
+def _name(weight: Weight) -> str:
+    return getattr(weight, "__name__", str(weight))
+
+
 def _product(a: Weight, b: Weight) -> Weight:
     if not callable(a) and not callable(b):
         return a * b
-    return lambda sigma: _at(a, sigma) * _at(b, sigma)
+    product = lambda sigma: _at(a, sigma) * _at(b, sigma)
+    product.__name__ = "·".join(_name(w) for w in (a, b) if w != 1)
+    return product

@@ -53,14 +53,13 @@ class Gaussian(Energy):
         return value, -(modes / variance) @ self.axes.mT
 
     def shape_by(self, v: Tensor, gain: Tensor) -> Tensor:
-        """``V diag(gain) V^T v``: a function of the covariance, ``gain (*B, d)`` in its eigenbasis, applied to ``v``."""
+        """``V diag(gain) V^T v``: a function of the covariance, ``gain (*B, d)`` in its eigenbasis, of ``v``."""
         return ((v @ self.axes) * gain) @ self.axes.mT
 
     def marginal(self, view: View) -> Gaussian:
         """The Gaussian of the coordinates in ``view`` (which must have no copies)."""
-        if view.copies:
-            raise ValueError(f"got a view with copies, '{view}'; expected one part")
-        return Gaussian(self.center[view.rows], self.cov[view.rows][:, view.rows])
+        rows = _part(view)
+        return Gaussian(self.center[rows], self.cov[rows][:, rows])
 
 
 class Mixture(Energy):
@@ -88,3 +87,13 @@ class Mixture(Energy):
         square = ((x[..., None, :] - self.centers) ** 2).sum(-1)
         spread = x.shape[-1] / 2 * torch.log(2 * math.pi * variance)
         return -torch.logsumexp(self.log_weights - square / (2 * variance) - spread, dim=-1)
+
+    def marginal(self, view: View) -> Mixture:
+        """The mixture of the coordinates in ``view`` (which must have no copies)."""
+        return Mixture(self.log_weights.exp(), self.centers[:, _part(view)], self.std)
+
+
+def _part(view: View) -> Tensor:
+    if view.copies:
+        raise ValueError(f"got a view with copies, '{view}'; expected one part")
+    return view.rows

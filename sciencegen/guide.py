@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .calls import Asking
-from .energy import Energy, require_gradient, score_only
+from .energy import Energy, require_rows, score_only
 
 __all__ = ["Moments", "Projected", "Tweedie"]
 
@@ -49,9 +49,9 @@ class Tweedie(Energy):
             value, score = self.prior.evaluate(y, sigma)
             mean = y + sigma**2 * score
         with torch.enable_grad():
-            clean = mean if self.backprop else mean.detach().requires_grad_()
+            clean = mean if mean.requires_grad else mean.detach().requires_grad_()
             extra = self.potential(clean, sigma / (1 + sigma**2).sqrt())
-            require_gradient(extra, self.potential)
+            require_rows(extra, x, self.potential)
             (pull,) = torch.autograd.grad(extra.sum(), y if self.backprop else clean, create_graph=graph,
                                           materialize_grads=True)
         score = score - (pull if self.backprop else pull / (1 + sigma**2))
@@ -63,13 +63,12 @@ class Tweedie(Energy):
 
 
 class Moments(Energy):
-    r"""``prior`` given the linear measurement ``y = A x_0 + noise``, with the posterior's covariance taken into account.
+    r"""``prior`` given the linear measurement ``y = A x_0 + noise``, with the posterior's covariance accounted for.
 
-    ``score = s + J^T A^T (noise^2 + sigma^2 A J A^T)^{-1} (y - A mean)`` with ``J = d mean / d x``: exact for a Gaussian
-    prior at every sigma. Matrix-free: conjugate gradients on vector-Jacobian products of the prior, ``iterations`` of
-    them, started from the previous call's solution where its shape still fits (the next step of a sampler). The prior's
-    network is called once a score and its backward pass ``iterations + 2`` times. No graph is kept, and none is made in
-    grad mode.
+    ``score = s + J^T A^T (noise^2 + sigma^2 A J A^T)^{-1} (y - A mean)`` with ``J = d mean / d x``: exact for a
+    Gaussian prior at every sigma. Matrix-free: conjugate gradients on vector-Jacobian products of the prior, at most
+    ``iterations`` of them. The prior's network is called once a score and its backward pass up to ``iterations + 1``
+    times. The score has no graph: TypeError if a gradient is wanted through it.
 
     "Learning Diffusion Priors from Observations by Expectation Maximization" (Rozet et al., 2024),
     https://arxiv.org/abs/2405.13712
@@ -90,13 +89,15 @@ class Moments(Energy):
         self.measure = (lambda x: x @ A.to(x).mT) if isinstance(A, Tensor) else A
         self.register_buffer("y", torch.as_tensor(y), persistent=False)
         self.register_buffer("noise", torch.as_tensor(noise, dtype=torch.float64), persistent=False)
-        self._last: Tensor | None = None
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         raise score_only(self)
 
     def ask(self, x: Tensor, sigma: Tensor) -> Asking:
         yield []
+        if torch.is_grad_enabled() and x.requires_grad:
+            raise TypeError("got a state whose gradient is wanted through the score of Moments, which has none; put "
+                            "Moments outermost, Moments(Tweedie(prior, f), A, y, noise), or use backprop=False")
         with torch.enable_grad():
             v = x.detach().requires_grad_()
             mean = self.prior.mean(v, sigma)
@@ -112,16 +113,16 @@ class Moments(Energy):
             return self.noise.to(z) ** 2 * z + sigma**2 * (self.measure(pull(z)) - offset)
 
         misfit = self.y.to(x) - self.measure(mean.detach())
-        start = self._last if self._last is not None and self._last.shape == misfit.shape else torch.zeros_like(misfit)
-        self._last = conjugate_gradients(system, misfit, start.to(misfit), self.iterations)
-        return None, ((mean - x) / sigma**2).detach() + pull(self._last)
+        push = pull(conjugate_gradients(system, misfit, self.iterations))
+        return None, ((mean - x) / sigma**2).detach() + push
 
 
 class Projected(Energy):
-    """``prior`` whose Tweedie mean is projected onto a constraint, ``project(x) -> x``: it holds to rounding at the end.
+    """``prior`` whose Tweedie mean is projected onto a constraint, ``project(x) -> x``.
 
-    Only a score is left. A projection shifts what is coupled to it (a pinned coordinate's neighbours by about a third
-    of their spread): for measurements use :class:`Moments` or a residual, and keep this for algebraic constraints.
+    The constraint holds to rounding at the end of a sampler's grid that ends at zero. Only a score is left. A
+    projection shifts what is coupled to it (a pinned coordinate's neighbours by about a third of their spread): for
+    measurements use :class:`Moments` or a residual, and keep this for algebraic constraints.
     """
 
     exact = False
@@ -141,14 +142,18 @@ class Projected(Energy):
         return f"Projected({self.prior!r}, {self.project!r})"
 
 
-def conjugate_gradients(system: Callable[[Tensor], Tensor], right: Tensor, start: Tensor, iterations: int) -> Tensor:
-    """Solve ``system(z) = right`` row by row, ``(*B, m)``, by a set number of iterations; rows stay independent."""
-    z, residual = start, right - system(start)
+def conjugate_gradients(system: Callable[[Tensor], Tensor], right: Tensor, iterations: int) -> Tensor:
+    """Solve ``system(z) = right`` row by row, ``(*B, m)``, by a set number of iterations; rows stay independent.
+
+    A direction of no positive curvature, which a network's Jacobian may have, is left alone.
+    """
+    z, residual = torch.zeros_like(right), right
     direction, square = residual, (residual**2).sum(-1, keepdim=True)
     tiny = torch.finfo(right.dtype).tiny
     for _ in range(min(iterations, right.shape[-1] + 2)):
         image = system(direction)
-        size = square / (direction * image).sum(-1, keepdim=True).clamp_min(tiny)
+        curvature = (direction * image).sum(-1, keepdim=True)
+        size = torch.where(curvature > tiny, square / curvature, 0)
         z, residual = z + size * direction, residual - size * image
         fresh = (residual**2).sum(-1, keepdim=True)
         direction, square = residual + fresh / square.clamp_min(tiny) * direction, fresh

@@ -49,7 +49,7 @@ class Variable:
             if name not in self.dims or len(values) != self.shape[self.dims.index(name)]:
                 raise ValueError(f"got {len(values)} coordinates of '{name}'; expected them to match an axis: "
                                  f"dims {self.dims}, shape {self.shape}")
-        if not bool((self.flat(self.scale) > 0).all()):
+        if not bool(((scale := self.flat(self.scale)) > 0).all() and scale.isfinite().all()):
             raise ValueError(f"got scale {self.scale}; expected positive finite numbers")
 
     @property
@@ -98,8 +98,7 @@ class Layout:
         value = value if value.is_floating_point() else value.to(torch.get_default_dtype())
         split = value.ndim - len(variable.shape)
         if split < 0 or tuple(value.shape[split:]) != variable.shape:
-            raise ValueError(f"got {name} of shape {tuple(value.shape)}; expected (*batch, "
-                             f"{', '.join(map(str, variable.shape))})")
+            raise ValueError(f"got {name} of shape {tuple(value.shape)}; expected (*batch, *{variable.shape})")
         return value.reshape(*value.shape[:split], variable.size)
 
     def unpack(self, x: Tensor) -> dict[str, Tensor]:
@@ -108,7 +107,7 @@ class Layout:
             raise ValueError(f"got a state of {x.shape[-1]} numbers; expected {self.size} for {self}")
         physical = x * self.scale.to(x) + self.loc.to(x)
         pieces = physical.split([v.size for v in self.variables.values()], dim=-1)
-        return {k: p.reshape(*x.shape[:-1], *v.shape) for (k, v), p in zip(self.variables.items(), pieces)}
+        return {k: p.reshape((*x.shape[:-1], *v.shape)) for (k, v), p in zip(self.variables.items(), pieces)}
 
     def to_xarray(self, x: Tensor, batch: tuple[str, ...] = ("sample",)) -> xarray.Dataset:
         """State ``(*B, d)`` -> a dataset of physical values with dims, units and coordinates.
@@ -200,8 +199,7 @@ class View:
 
     def each(self) -> View:
         """Copies along the first axis: one per entry, which the event then lacks."""
-        count = self._first_axis("each")
-        return self._copy(torch.arange(count), "each()")
+        return self._copy(torch.arange(self._first_axis("each")), "each()")
 
     def _first_axis(self, what: str) -> int:
         if not self.event:

@@ -45,8 +45,8 @@ class Preconditioned(Energy):
         super().__init__()
         self.net, self.data, self.lowest = net, data, lowest
         self.marginals = [m.rows.tolist() if isinstance(m, View) else list(m) for m in marginals]
-        every = torch.arange(data.center.numel())
-        kept = every if kept is None else torch.as_tensor(kept)
+        every = torch.arange(data.center.numel(), device=data.center.device)
+        kept = every if kept is None else torch.as_tensor(kept, device=every.device)
         part = View(kept, 0, every.numel(), "kept")
         self.base = data if torch.equal(kept, every) else data.marginal(part)
         self.register_buffer("rows", kept, persistent=False)
@@ -62,11 +62,12 @@ class Preconditioned(Energy):
     def loss(self, clean: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
         """Denoising error ``(*B,)`` in units of the Gaussian's: ``|mean(clean + sigma noise) - clean|^2`` whitened.
 
-        ``clean, noise (*B, n)`` with ``n`` the kept coordinates; one means no better than the Gaussian.
+        ``clean, noise (*B, n)`` with ``n`` the kept coordinates; one means no better than the Gaussian. A direction in
+        which the data hardly vary, by less than ``lowest / 10``, counts less, and one in which they do not, not at all.
         """
         sigma = level(sigma, clean).clamp_min(self.lowest)
         error = self.mean(clean + sigma * noise, sigma) - clean
-        return self.base.shape_by(error, 1 / self._spread(sigma)).square().mean(-1)
+        return self.base.shape_by(error, 1 / self._spread(sigma).clamp_min(self.lowest / 10)).square().mean(-1)
 
     def _spread(self, sigma: Tensor) -> Tensor:
         return (self.base.variances / (self.base.variances + sigma**2)).sqrt() * sigma

@@ -19,7 +19,7 @@ from .energy import Energy
 from .mcmc import Info, Kernel
 from .noise import Noise
 
-__all__ = ["Ancestral", "Euler", "Heun", "Multistep", "Sampler", "karras"]
+__all__ = ["Ancestral", "Annealed", "Euler", "Heun", "Multistep", "Sampler", "karras"]
 
 
 def karras(steps: int, low: float = 2e-3, high: float = 80.0, rho: float = 7.0,
@@ -43,8 +43,10 @@ class Sampler(abc.ABC):
     corrector: Kernel | None = None
 
     def __post_init__(self) -> None:
-        if self.sigmas.ndim != 1 or len(self.sigmas) < 2 or not bool((self.sigmas.diff() < 0).all()):
-            raise ValueError(f"got sigmas {self.sigmas.tolist()}; expected two or more falling noise levels")
+        s = self.sigmas
+        if s.ndim != 1 or len(s) < 2 or not s.is_floating_point() or not bool((s.diff() < 0).all() and s[-1] >= 0):
+            raise ValueError(f"got sigmas {s.tolist()}; expected two or more falling noise levels, floats and none "
+                             "below zero")
 
     def noise(self, count: int, size: int, seeds: Tensor | None = None) -> Tensor:
         """Start ``(count, size)``: ``sigmas[0]``-scaled, one stream of random numbers per row (``seeds (count,)``)."""
@@ -68,6 +70,7 @@ class Sampler(abc.ABC):
                 x, memory = self._advance(energy, x, a, b, noise.at(index), memory)
                 if self.corrector is not None and b > 0:
                     x, info = self.corrector(energy, x, b, noise.at(index, stream=1))
+                    memory = None  # it is of where x was before
             yield b, x, info
 
     def __call__(self, energy: Energy, x: Tensor, seeds: Tensor | None = None) -> Tensor:
@@ -129,6 +132,19 @@ class Multistep(Sampler):
             last, before = memory
             ahead = mean + (mean - last) * torch.log(a / b) / (2 * torch.log(before / a))
         return ahead + b / a * (x - ahead), (mean, a)
+
+
+@dataclass(frozen=True)
+class Annealed(Sampler):
+    """No step of its own: the corrector alone walks at each level in turn, from states that are near already."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.corrector is None:
+            raise ValueError("got no corrector; expected a kernel, which is all that Annealed moves by")
+
+    def step(self, energy: Energy, x: Tensor, a: Tensor, b: Tensor, noise: Noise | None = None) -> Tensor:
+        return x
 
 
 def _checked(seeds: Tensor, count: int) -> Tensor:

@@ -39,7 +39,7 @@ class MLP(nn.Module):
 
 
 class ScalarMLP(nn.Module):
-    r"""A scalar from an :class:`MLP`: ``g = -<u, f(u)> / sqrt(n)``, ``(u, c, keep) -> (N,)``; zero when untrained."""
+    r"""A scalar from an :class:`MLP`: ``g = -<u, f(u)>``, ``(u, c, keep) -> (N,)``; zero when untrained."""
 
     def __init__(self, size: int, width: int = 256, depth: int = 4) -> None:
         super().__init__()
@@ -55,7 +55,6 @@ class Block(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.modulate = nn.Linear(width, 3 * width)
         self.body = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
         nn.init.zeros_(self.modulate.weight)
@@ -64,7 +63,7 @@ class Block(nn.Module):
     def forward(self, h: Tensor, level: Tensor) -> Tensor:
         """``h, level (N, width)`` to ``(N, width)``."""
         scale, shift, gate = self.modulate(level).chunk(3, dim=-1)
-        return h + (1 + gate) * self.body(self.norm(h) * (1 + scale) + shift)
+        return h + (1 + gate) * self.body(_normalised(h) * (1 + scale) + shift)
 
 
 class Fourier(nn.Module):
@@ -78,3 +77,9 @@ class Fourier(nn.Module):
         """``c (N, 1)`` to ``(N, size)``."""
         phase = c * self.frequencies
         return torch.cat([phase.sin(), phase.cos()], dim=-1)
+
+
+def _normalised(h: Tensor) -> Tensor:
+    # Not torch's layer norm: its third derivative is wrong (torch 2.13), and guidance on an energy needs it.
+    h = h - h.mean(-1, keepdim=True)
+    return h * (h.square().mean(-1, keepdim=True) + 1e-5).rsqrt()
