@@ -121,7 +121,7 @@ class Projected(Energy):
     """``prior`` whose Tweedie mean is projected onto a constraint, ``project(x) -> x``.
 
     The constraint holds to rounding at the end of a sampler's grid that ends at zero. Only a score is left. A
-    projection shifts what is coupled to it (a pinned coordinate's neighbours by about a third of their spread): for
+    projection shifts what is coupled to it (a pinned coordinate's neighbours by a third to a half of their spread): for
     measurements use :class:`Moments` or a residual, and keep this for algebraic constraints.
     """
 

@@ -120,8 +120,8 @@ def invert(problem: Problem, measure: Parts, data: Tensor, noise: float | Tensor
            seeds: Tensor | None = None, progress: bool = True) -> Result:
     """Sample the posterior of a state given ``data (m,) = measure(**parts) + noise`` by moment matching.
 
-    ``measure (**parts) -> (*B, m)`` is linear up to a constant, as :class:`sciencegen.guide.Moments` needs; ``noise`` is
-    a standard deviation in the data's unit, a number or ``(m,)``.
+    ``measure (**parts) -> (*B, m)`` is linear up to a constant, as :class:`sciencegen.guide.Moments` needs; ``noise``
+    is a standard deviation in the data's unit, a number or ``(m,)``.
     """
     layout, data = problem.layout, torch.as_tensor(data)
     seen = _probe(problem, measure, (2,))

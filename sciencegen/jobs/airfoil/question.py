@@ -53,7 +53,7 @@ class Point:
         return f"{self.cl:g}@{self.reynolds:.3g}".replace("e+0", "e")
 
 
-DEFAULT_POINTS = (Point(0.4, 3e6), Point(0.8, 1.5e6), Point(1.2, 1.2e6))
+DEFAULT_POINTS = (Point(0.4, 3e6), Point(0.8, 1.5e6), Point(1.2, 1e6))
 
 
 @dataclass(frozen=True)

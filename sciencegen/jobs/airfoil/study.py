@@ -3,8 +3,8 @@ r"""Airfoils for several operating points, in three steps: compose and sample, r
 1. *Compose.* The prior was trained on one operating condition at a time. Given the shape, conditions are independent,
    so several at once are ``polar.on(shape & op.each()) - (K - 1) * shape_prior.on(shape)``; the objective's gradients
    guide the samples through the polars that the prior imagines. No aerodynamic evaluation is spent.
-2. *Refine.* The same energy of shapes, now with NeuralFoil's aerodynamics in place of the imagined polars: each sample
-   descends at its own temperature, the warm ones nearer to the prior and far apart, the cold ones nearer to the optimum.
+2. *Refine.* The same energy of shapes, now with NeuralFoil's aerodynamics in place of the imagined polars: each
+   sample descends at its own temperature, the warm ones near the prior and far apart, the cold ones near the optimum.
 3. *Judge.* The angle that carries each lift is solved for, drag and margins are taken there, and the best come first.
 """
 
@@ -116,7 +116,8 @@ class Study:
         shape, polar = (torch.tensor(first.samples[k].values) for k in ("shape", "polar"))
         angle = at_lift(polar, self.angles, self.lifts).alpha.clamp(-8, 16)
         second = self.refine(shape, angle, temperatures(count), progress=progress)
-        judged = self.judge(torch.tensor(second.samples["shape"].values))
+        shape = torch.tensor(second.samples["shape"].values)
+        judged = self.judge(torch.cat([shape[:, :-1], shape[:, -1:].clamp_min(0)], dim=-1))
         order = np.lexsort([judged.fun.values, ~judged.feasible.values])
         judged = judged.isel(sample=order)
         history = xarray.concat([first.history, second.history], dim="step").isel(sample=order)
@@ -127,18 +128,21 @@ class Study:
     def config(self, count: int) -> dict[str, object]:
         """What was asked, for a result's record."""
         return {"points": [str(p) for p in self.points], "requirements": asdict(self.requirements), "count": count,
-                "objective": self.objective.__name__, "referee": repr(self.aero.aero), "evaluations": self.aero.rows}
+                "objective": self.objective.__name__, "referee": repr(self.aero.aero),
+                "evaluations": self.aero.rows}
 
     def judge(self, shape: Tensor) -> xarray.Dataset:
         """Step 3: ``shape (N, 18)`` at its operating points; dims ``sample``, ``point``, ``weight``.
 
-        ``feasible`` where every lift is carried and every requirement met, up to the tolerances of the constraints.
+        ``feasible`` where every lift is carried and every requirement met, up to the tolerances of the constraints;
+        sides that cross are never forgiven.
         """
         with torch.no_grad():
             trim = drag_at_lift(self.aero, shape[:, None], self.lifts, self.reynolds)
             fun = self.objective(shape=shape, cd=trim.cd, cm=trim.cm, confidence=trim.confidence)
+            hard = torch.tensor([1.0, 1.0, 0.0, 1.0, 0.0])
             carried = ((trim.cl - self.lifts).abs() < 2e-3).all(-1)
-            met = carried & (self.requirements.shape_margins(shape) >= -torch.tensor(SHAPE_TOLERANCE)).all(-1) \
+            met = carried & (self.requirements.shape_margins(shape) >= -torch.tensor(SHAPE_TOLERANCE) * hard).all(-1) \
                 & (self.requirements.flow_margins(trim.cm, trim.confidence) >= -torch.tensor(FLOW_TOLERANCE)).all(-1)
         names = ("alpha", "cl", "cd", "cm", "confidence")
         at_points = {k: (("sample", "point"), getattr(trim, k).numpy()) for k in names}
@@ -168,6 +172,6 @@ def _named(at: AtLift) -> dict[str, Tensor]:
 
 
 def temperatures(count: int, coldest: float = 1000.0, warmest: float = 60.0) -> Tensor:
-    """Inverse temperatures ``(count,)``: half of the samples at the coldest, the rest log-spaced down to the warmest."""
+    """Inverse temperatures ``(count,)``: half of the samples the coldest, the rest log-spaced to the warmest."""
     ladder = np.geomspace(coldest, warmest, max(count // 2, 1))
     return torch.tensor(np.concatenate([np.full(count - len(ladder), coldest), ladder]), dtype=torch.float32)

@@ -1,0 +1,5 @@
+"""``python -m sciencegen``."""
+
+from .cli import main
+
+main()

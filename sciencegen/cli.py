@@ -1,0 +1,108 @@
+"""The command line: a thin mirror of the Python calls."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from cyclopts import App, Parameter
+from rich.console import Console
+
+from . import __version__
+
+app = App(name="sciencegen", version=__version__, help="Inverse design by composing learned energies.")
+design = App(name="design", help="Sample designs, refine them and have them judged.")
+train = App(name="train", help="Train a prior; resumes where it was stopped.")
+app.command(design)
+app.command(train)
+
+POINTS = ("0.4@3e6", "0.8@1.5e6", "1.2@1e6")
+
+
+@design.command
+def airfoil(*, point: Annotated[tuple[str, ...], Parameter(negative="")] = POINTS, min_thickness: float = 0.12,
+            min_cm: float = -0.133, count: int = 64, seed: int = 0, out: Path = Path("runs/airfoil"),
+            verify: Literal["xfoil", "none"] = "xfoil", objective: Path | None = None, reference: Path | None = None,
+            model: Path | None = None) -> None:
+    """Design airfoils of least mean drag over several operating points.
+
+    Parameters
+    ----------
+    point
+        Operating point CL@RE: lift coefficient and chord Reynolds number; repeat it for several.
+    min_thickness
+        Least maximum thickness, chords.
+    min_cm
+        Lowest pitching moment about the quarter chord (nose up is positive).
+    count
+        How many designs.
+    seed
+        The same seed gives the same designs.
+    out
+        Run directory: result.nc, the ten best as .dat, designs.png, config.json.
+    verify
+        Have the ten best confirmed by XFOIL, or not.
+    objective
+        Python file with your own objective(shape, cd, cm, confidence): torch, positive, low is good.
+    reference
+        A .dat file to compare with.
+    model
+        Directory of a trained prior, instead of the one that is shipped.
+    """
+    from .jobs.airfoil import report
+    from .jobs.airfoil.question import Point, Requirements
+    from .jobs.airfoil.study import Study, mean_drag
+    from .model import Model, zoo
+
+    console, start = Console(), time.perf_counter()
+    wanted = tuple(Point.parse(text) for text in point)
+    goal = mean_drag if objective is None else report.load_objective(objective)
+    trained = zoo("airfoil") if model is None else Model.load(model)
+    study = Study(trained.layout, trained.energy, wanted, Requirements(thickness=min_thickness, cm=min_cm), goal)
+    if count < 1:
+        raise ValueError(f"got --count {count}; expected at least 1")
+    compared = report.baselines(study, reference=reference, seed=seed)
+    out = report.writable(out)
+    result = study.run(count, torch.arange(count) + seed * 2**20)
+    verified = report.confirm(study, result) if verify == "xfoil" else None
+    console.print(report.table(result, verified))
+    console.print("XFOIL: " + ("not asked, so nothing is verified by it" if verified is None
+                               else verified.attrs["message"]), style="yellow")
+    made = report.write(out, study, result, compared, verified)
+    console.print(f"{len(made)} files in {out}, the picture is {out / 'designs.png'}; "
+                  f"{study.aero.rows:,} aerodynamic evaluations, {result.nfev} network calls, "
+                  f"{time.perf_counter() - start:.0f} s")
+
+
+@train.command(name="airfoil")
+def train_airfoil(*, data: Path = Path("datasets/airfoils.nc"), out: Path = Path("runs/airfoil_prior"),
+                  steps: int = 22_000) -> None:
+    """Train the airfoil prior on the stored polars: about 40 minutes on 2 cores.
+
+    Parameters
+    ----------
+    data
+        The file that datasets/make_airfoils.py makes.
+    out
+        Directory of the checkpoint and, at the end, of the model (OUT/model).
+    steps
+        Optimiser steps.
+    """
+    from .jobs.airfoil.prior import train as fit_prior
+
+    model = fit_prior(data, out, steps)
+    model.save(out / "model", half=True)
+    Console().print(f"the model is {out / 'model'}; use it with: sciencegen design airfoil --model {out / 'model'}")
+
+
+def main() -> None:
+    """Run the command line; an error that a user can mend is one line, and exit status 2."""
+    try:
+        app()
+    except (ValueError, TypeError, KeyError, OSError, ImportError) as error:
+        text = error.args[0] if isinstance(error, KeyError) else error
+        Console(stderr=True).print(f"[red]{type(error).__name__}:[/] {text}", highlight=False)
+        sys.exit(2)

@@ -1,0 +1,121 @@
+"""A design run as a directory: result.nc, the best designs as .dat files, a table, a picture, what was asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray
+from matplotlib import pyplot
+from rich.table import Table
+
+from ...airfoil import cst, fit, read_dat, write_dat
+from ...result import Result
+from ...sample import Heun, karras
+from .picture import draw
+from .study import Study
+from .verify import verify
+
+__all__ = ["baselines", "confirm", "load_objective", "table", "writable", "write"]
+
+
+def baselines(study: Study, count: int = 64, reference: str | os.PathLike | None = None, seed: int = 0
+              ) -> dict[str, xarray.Dataset]:
+    """What designs are compared with, judged alike: unguided samples of the shape prior, and a ``reference`` .dat."""
+    view = study.layout["shape"]
+    prior, sampler = study.energy.marginal(view), Heun(karras(20, low=0.01))
+    x = sampler(prior, sampler.noise(count, view.rows.numel(), torch.arange(count) + seed))
+    variable = study.layout.variables["shape"]
+    shapes = x * variable.flat(variable.scale).to(x) + variable.flat(variable.loc).to(x)
+    found = {"samples of the prior": study.judge(shapes)}
+    if reference is not None:
+        name, coordinates = read_dat(reference)
+        found[name] = study.judge(fit(coordinates).shape.float()[None])
+    return found
+
+
+def confirm(study: Study, result: Result, best: int = 10, progress: bool = True) -> xarray.Dataset:
+    """XFOIL's word on the best designs (:func:`sciencegen.jobs.airfoil.verify.verify`), with the objective as ``fun``.
+
+    XFOIL gives drag and moment, NeuralFoil the confidence; ``fun`` is NaN where a point was not verified.
+    """
+    chosen = result.samples.isel(sample=slice(best))
+    shape, alpha, confidence = (torch.tensor(chosen[k].values) for k in ("shape", "alpha", "confidence"))
+    found = verify(shape, alpha, study.points, progress=progress)
+    cd, cm = (torch.tensor(found[k].values).to(shape) for k in ("cd", "cm"))
+    return found.assign(fun=("sample", study.objective(shape=shape, cd=cd, cm=cm, confidence=confidence).numpy()))
+
+
+def load_objective(file: str | os.PathLike) -> Callable[..., torch.Tensor]:
+    """The function ``objective(shape, cd, cm, confidence)`` of a Python file; ValueError if there is none."""
+    path, names = Path(file), {}
+    try:
+        exec(compile(path.read_text(), str(path), "exec"), names)  # the user's own code, at the user's request
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f"got {path} ({error}); expected a Python file with a function objective(shape, cd, cm, "
+                         "confidence)") from error
+    if not callable(names.get("objective")):
+        raise ValueError(f"got {path} without a function 'objective'; expected objective(shape (*B, 18), cd, cm, "
+                         "confidence (*B, K)) -> (*B,), positive, low is good")
+    return names["objective"]
+
+
+def writable(directory: str | os.PathLike) -> Path:
+    """The directory, made if missing; PermissionError, before anything is computed, if it cannot be written to."""
+    path = Path(directory)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        raise PermissionError(f"got --out {path} ({error.strerror}); expected a directory that can be "
+                              "written to") from error
+
+
+def table(result: Result, verified: xarray.Dataset | None, best: int = 10) -> Table:
+    """The best designs, a row each, for a terminal."""
+    shown = Table(title=f"{int(result.success.sum())} of {len(result)} designs feasible; the best {best}")
+    for name in ("#", "objective\n×10⁴", "XFOIL\n×10⁴", "drag counts at the points", "thickness", "lowest\ncm",
+                 "confi-\ndence", "feasible"):
+        shown.add_column(name, justify="right", no_wrap=name[0] in "#o")
+    for i in range(min(best, len(result))):
+        row = result.samples.isel(sample=i)
+        word = float(verified.fun[i]) if verified is not None and i < verified.sizes["sample"] else np.nan
+        shown.add_row(str(i + 1), f"{1e4 * result.fun[i]:.2f}", f"{1e4 * word:.2f}" if np.isfinite(word) else "-",
+                      " ".join(f"{1e4 * v:.0f}" for v in row.cd.values), f"{float(row.thickness):.3f}",
+                      f"{float(row.cm.min()):.3f}", f"{float(row.confidence.min()):.2f}",
+                      "yes" if result.success[i] else "no")
+    return shown
+
+
+def write(directory: Path, study: Study, result: Result, compared: dict[str, xarray.Dataset],
+          verified: xarray.Dataset | None, best: int = 10) -> list[Path]:
+    """Write the run directory's files, each under another name first; returns their paths."""
+    made = [result.save(directory / "result.nc")]
+    for i, shape in enumerate(torch.tensor(result.samples["shape"].values[:best])):
+        made.append(directory / f"design_{i + 1:02d}.dat")
+        write_dat(made[-1], f"sciencegen design {i + 1}", cst.outline(shape.double()).numpy())
+    if verified is not None:
+        made.append(directory / "verified.nc")
+        _replace(made[-1], lambda new: verified.to_netcdf(new, engine="h5netcdf"))
+    figure, _ = draw(result, study.points, compared, verified, best)
+    made.append(directory / "designs.png")
+    _replace(made[-1], lambda new: figure.savefig(new, dpi=110, format="png"))
+    pyplot.close(figure)
+    made.append(directory / "config.json")
+    _replace(made[-1], lambda new: new.write_text(json.dumps(result.config, indent=2)))
+    return made
+
+
+def _replace(path: Path, save: Callable[[Path], object]) -> None:
+    new = path.with_name(path.name + ".new")
+    try:
+        save(new)
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)
