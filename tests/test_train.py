@@ -502,13 +502,13 @@ def test_the_trained_score_is_that_of_the_data(tmp_path, kind):
     which = torch.multinomial(MIXTURE.log_weights.exp(), 20_000, True, generator=generator)
     data = MIXTURE.centers[which] + 0.25 * torch.randn(20_000, 2, generator=generator)
     torch.manual_seed(0)
-    model = kind(NETS[kind](2, 64, 3), Gaussian(data.mean(0), torch.cov(data.T)), [[0]])
-    result = fit(model, data, tmp_path, 1000, rate=4e-3)
-    assert float(result.history.loss[-100:].mean()) < 0.85 < float(result.history.loss[:10].mean())
+    model = kind(NETS[kind](2, 64, 2), Gaussian(data.mean(0), torch.cov(data.T)), [[0]])
+    result = fit(model, data, tmp_path, 500, rate=1e-2)
+    assert float(result.history.loss[-100:].mean()) < 0.8 < float(result.history.loss[0])
     part = Layout(x=(2,))["x"][:1]
     for sigma in (0.1, 0.3, 1.0, 3.0):
         x = data[:4000] + sigma * torch.randn(4000, 2, generator=generator)
         for trained, exact, y in ((result.energy, MIXTURE, x),
                                   (result.energy.marginal(part), MIXTURE.marginal(part), x[:, :1])):
-            wanted, got = exact.score(y, sigma), trained.score(y, sigma).detach()
-            assert float((got - wanted).norm() / wanted.norm()) < 0.15
+            wanted, got = exact.score(y, sigma).detach(), trained.score(y, sigma).detach()
+            assert float((got - wanted).norm() / wanted.norm()) < 0.17
