@@ -38,8 +38,8 @@ def _outlines(axes: Any, shapes: Tensor, colors: np.ndarray) -> None:
     for i in reversed(range(len(lines))):
         axes.plot(*lines[i].T, color=colors[i], lw=2 if i == 0 else 0.9, zorder=3 if i == 0 else 2)
     axes.fill(*lines[0].T, color=colors[0], alpha=0.15)
-    axes.set(aspect="equal", title=f"the {len(shapes)} best designs (the best is filled)", xlabel="x / chord",
-             ylabel="y / chord")
+    axes.set(aspect=2.0, title=f"the {len(shapes)} best designs (the best is filled)", xlabel="x / chord",
+             ylabel="y / chord (x 2)")
 
 
 def _spread(axes: Any, shapes: Tensor) -> None:
@@ -52,8 +52,8 @@ def _spread(axes: Any, shapes: Tensor) -> None:
         low, middle, high = side.quantile(torch.tensor([0.05, 0.5, 0.95], dtype=side.dtype), dim=0)
         axes.fill_between(x, low, high, alpha=0.3, color=color, lw=0)
         axes.plot(x, middle, color=color)
-    axes.set(aspect="equal", title=f"spread of {len(shapes)} feasible designs (median, 90 % band)", xlabel="x / chord",
-             ylabel="y / chord")
+    axes.set(aspect=2.0, title=f"spread of {len(shapes)} feasible designs (median, 90 % band)", xlabel="x / chord",
+             ylabel="y / chord (x 2)")
 
 
 def _polars(axes: Any, shapes: Tensor, points: tuple[Point, ...], colors: np.ndarray, at: xarray.Dataset,

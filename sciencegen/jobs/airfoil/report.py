@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -27,16 +28,14 @@ __all__ = ["baselines", "confirm", "load_objective", "table", "writable", "write
 def baselines(study: Study, count: int = 64, reference: str | os.PathLike | None = None, seed: int = 0
               ) -> dict[str, xarray.Dataset]:
     """What designs are compared with, judged alike: unguided samples of the shape prior, and a ``reference`` .dat."""
+    name, given = (None, None) if reference is None else read_dat(reference)
     view = study.layout["shape"]
     prior, sampler = study.energy.marginal(view), Heun(karras(20, low=0.01))
     x = sampler(prior, sampler.noise(count, view.rows.numel(), torch.arange(count) + seed))
     variable = study.layout.variables["shape"]
     shapes = x * variable.flat(variable.scale).to(x) + variable.flat(variable.loc).to(x)
     found = {"samples of the prior": study.judge(shapes)}
-    if reference is not None:
-        name, coordinates = read_dat(reference)
-        found[name] = study.judge(fit(coordinates).shape.float()[None])
-    return found
+    return found if given is None else found | {name: study.judge(fit(given).shape.float()[None])}
 
 
 def confirm(study: Study, result: Result, best: int = 10, progress: bool = True) -> xarray.Dataset:
@@ -51,18 +50,40 @@ def confirm(study: Study, result: Result, best: int = 10, progress: bool = True)
     return found.assign(fun=("sample", study.objective(shape=shape, cd=cd, cm=cm, confidence=confidence).numpy()))
 
 
-def load_objective(file: str | os.PathLike) -> Callable[..., torch.Tensor]:
-    """The function ``objective(shape, cd, cm, confidence)`` of a Python file; ValueError if there is none."""
+def load_objective(file: str | os.PathLike, points: int = 1) -> Callable[..., torch.Tensor]:
+    """The function ``objective(shape, cd, cm, confidence)`` of a Python file, once tried on ``points`` points.
+
+    ValueError if there is none, or if it does not do what :class:`Study` asks of an objective.
+    """
     path, names = Path(file), {}
+    wanted = "objective(shape (*B, 18), cd, cm, confidence (*B, K)) -> (*B,), positive, low is good"
     try:
         exec(compile(path.read_text(), str(path), "exec"), names)  # the user's own code, at the user's request
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"got {path} ({error}); expected a Python file with a function objective(shape, cd, cm, "
-                         "confidence)") from error
+    except Exception as error:  # the user's own, of any kind
+        raise ValueError(f"got {path} ({error!r}); expected a Python file with a function {wanted}") from error
     if not callable(names.get("objective")):
-        raise ValueError(f"got {path} without a function 'objective'; expected objective(shape (*B, 18), cd, cm, "
-                         "confidence (*B, K)) -> (*B,), positive, low is good")
+        raise ValueError(f"got {path} without a function 'objective'; expected {wanted}")
+    try:
+        value = names["objective"](**_trial(points))
+    except Exception as error:
+        raise ValueError(f"got {error!r} from the objective in {path}; expected torch operations: {wanted}") from error
+    if not isinstance(value, torch.Tensor) or value.shape != (2,):
+        got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+        raise ValueError(f"got {got} from the objective in {path} for 2 shapes, {points} points; expected {wanted}")
+    if not bool((value > 0).all()):
+        raise ValueError(f"got {value.tolist()} from the objective in {path}; expected numbers above 0: {wanted}")
+    if not value.requires_grad:
+        raise TypeError(f"got a value without a gradient from the objective in {path}; expected torch operations all "
+                        "the way (no numpy, detach or no_grad inside)")
     return names["objective"]
+
+
+def _trial(points: int) -> dict[str, torch.Tensor]:
+    """Two airfoils at ``points`` operating points, as an objective sees them."""
+    shape = torch.tensor([0.2] * 8 + [-0.15] * 8 + [0.1, 0.003])
+    parts = {"shape": shape, "cd": torch.full((points,), 0.008), "cm": torch.full((points,), -0.05),
+             "confidence": torch.full((points,), 0.95)}
+    return {k: v.expand(2, -1).clone().requires_grad_() for k, v in parts.items()}
 
 
 def writable(directory: str | os.PathLike) -> Path:
@@ -98,8 +119,10 @@ def write(directory: Path, study: Study, result: Result, compared: dict[str, xar
     """Write the run directory's files, each under another name first; returns their paths."""
     made = [result.save(directory / "result.nc")]
     for i, shape in enumerate(torch.tensor(result.samples["shape"].values[:best])):
-        made.append(directory / f"design_{i + 1:02d}.dat")
-        write_dat(made[-1], f"sciencegen design {i + 1}", cst.outline(shape.double()).numpy())
+        with suppress(ValueError):  # an infeasible one may cross itself, which no file should say
+            write_dat(file := directory / f"design_{i + 1:02d}.dat", f"sciencegen design {i + 1}",
+                      cst.outline(shape.double()).numpy())
+            made.append(file)
     if verified is not None:
         made.append(directory / "verified.nc")
         _replace(made[-1], lambda new: verified.to_netcdf(new, engine="h5netcdf"))

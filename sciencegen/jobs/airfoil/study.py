@@ -105,7 +105,7 @@ class Study:
         prior = self.energy.marginal(self.layout["shape"]).on(layout["shape"])
         problem = Problem(layout, prior, derive=lambda shape, alpha: self._near(shape, alpha))
         near = Constraint(lambda gap, **_: gap.abs(), tolerance=0.005, gain=0.05)
-        sampler = Annealed(torch.tensor([0.1, 0.01]), Descent(0.1, steps))
+        sampler = Annealed(torch.tensor([0.1, 0.01]), Descent(0.2, steps))
         return design(problem, self._log_objective, lambda sigma: weight[:, None], sampler, len(shape),
                       judge=lambda shape, **_: torch.arange(len(shape)), constraints=[*self._constraints(), near],
                       start=layout.pack(shape=shape, alpha=alpha).float(), progress=progress)
@@ -171,7 +171,7 @@ def _named(at: AtLift) -> dict[str, Tensor]:
     return {"angle": at.alpha, "cd": at.log_cd.exp(), "cm": at.cm, "confidence": at.confidence}
 
 
-def temperatures(count: int, coldest: float = 1000.0, warmest: float = 60.0) -> Tensor:
+def temperatures(count: int, coldest: float = 3000.0, warmest: float = 200.0) -> Tensor:
     """Inverse temperatures ``(count,)``: half of the samples the coldest, the rest log-spaced to the warmest."""
     ladder = np.geomspace(coldest, warmest, max(count // 2, 1))
     return torch.tensor(np.concatenate([np.full(count - len(ladder), coldest), ladder]), dtype=torch.float32)
