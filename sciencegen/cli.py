@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import torch
 from cyclopts import App, Parameter
 from rich.console import Console
+from rich.markup import escape
 
 from . import __version__
 
@@ -59,22 +60,24 @@ def airfoil(*, point: Annotated[tuple[str, ...], Parameter(negative="")] = POINT
 
     console, start = Console(), time.perf_counter()
     wanted = tuple(Point.parse(text) for text in point)
-    goal = mean_drag if objective is None else report.load_objective(objective)
+    goal = mean_drag if objective is None else report.load_objective(objective, len(wanted))
     trained = zoo("airfoil") if model is None else Model.load(model)
     study = Study(trained.layout, trained.energy, wanted, Requirements(thickness=min_thickness, cm=min_cm), goal)
     if count < 1:
         raise ValueError(f"got --count {count}; expected at least 1")
+    if not 0 <= seed < 2**40:
+        raise ValueError(f"got --seed {seed}; expected 0 to 2^40")
     compared = report.baselines(study, reference=reference, seed=seed)
     out = report.writable(out)
     result = study.run(count, torch.arange(count) + seed * 2**20)
     verified = report.confirm(study, result) if verify == "xfoil" else None
     console.print(report.table(result, verified))
     console.print("XFOIL: " + ("not asked, so nothing is verified by it" if verified is None
-                               else verified.attrs["message"]), style="yellow")
+                               else verified.attrs["message"]), style="yellow", markup=False)
     made = report.write(out, study, result, compared, verified)
     console.print(f"{len(made)} files in {out}, the picture is {out / 'designs.png'}; "
                   f"{study.aero.rows:,} aerodynamic evaluations, {result.nfev} network calls, "
-                  f"{time.perf_counter() - start:.0f} s")
+                  f"{time.perf_counter() - start:.0f} s", markup=False, soft_wrap=True)
 
 
 @train.command(name="airfoil")
@@ -95,7 +98,8 @@ def train_airfoil(*, data: Path = Path("datasets/airfoils.nc"), out: Path = Path
 
     model = fit_prior(data, out, steps)
     model.save(out / "model", half=True)
-    Console().print(f"the model is {out / 'model'}; use it with: sciencegen design airfoil --model {out / 'model'}")
+    Console().print(f"the model is {out / 'model'}; use it with: sciencegen design airfoil --model {out / 'model'}",
+                    markup=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -104,5 +108,6 @@ def main() -> None:
         app()
     except (ValueError, TypeError, KeyError, OSError, ImportError) as error:
         text = error.args[0] if isinstance(error, KeyError) else error
-        Console(stderr=True).print(f"[red]{type(error).__name__}:[/] {text}", highlight=False)
+        Console(stderr=True).print(f"[red]{type(error).__name__}:[/] {escape(str(text))}", highlight=False,
+                                   soft_wrap=True)
         sys.exit(2)

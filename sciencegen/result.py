@@ -81,7 +81,8 @@ class Result:
             raise ValueError(f"got {path} ({error}); expected a file that Result.save wrote") from error
 
     def _summary(self) -> dict[str, str]:
-        best = f"{np.nanmin(self.fun):.6g}" if np.isfinite(self.fun).any() else "-"
+        good = self.fun[self.success & np.isfinite(self.fun)]
+        best = f"{good.min():.6g}" if len(good) else "-"
         names = ", ".join(f"{k} {tuple(v.sizes.values())[1:]}" for k, v in self.samples.data_vars.items())
         return {"samples": f"{len(self)} of {names}", "feasible": f"{int(self.success.sum())} of {len(self)}",
                 "best": best, "network calls": str(self.nfev), "message": self.message}

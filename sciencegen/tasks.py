@@ -70,7 +70,7 @@ class Constraint:
 
     def energy(self, parts: dict[str, Tensor], sigma: Tensor) -> Tensor:
         """``(*B,)``: zero where it is met."""
-        value, axes = self.function(**parts), self._axes(parts)
+        axes = (value := self.function(**parts)).ndim - 1
         sigma = sigma if axes or not sigma.ndim else sigma.squeeze(-1)
         tolerance, gain = (torch.as_tensor(v, dtype=value.dtype, device=value.device)
                            for v in (self.tolerance, self.gain))
@@ -81,10 +81,7 @@ class Constraint:
         """``(*B,)``: whether it holds, up to its tolerance."""
         value = self.function(**parts)
         met = value <= torch.as_tensor(self.tolerance, dtype=value.dtype, device=value.device)
-        return met.all(-1) if self._axes(parts) else met
-
-    def _axes(self, parts: dict[str, Tensor]) -> int:
-        return self.function(**parts).ndim - 1
+        return met.all(-1) if met.ndim > 1 else met
 
 
 def design(problem: Problem, objective: Parts, weight: float | Callable[[Tensor], Tensor], sampler: Sampler, count: int,
@@ -105,15 +102,19 @@ def design(problem: Problem, objective: Parts, weight: float | Callable[[Tensor]
         start: states ``(count, d)`` at level ``sampler.sigmas[0]`` instead of noise.
         progress: show a bar where there is a terminal.
     """
-    terms = Terms(problem, objective, weight, [c if isinstance(c, Constraint) else Constraint(c) for c in constraints])
-    potential = terms if problem.laws is None else terms + problem.laws
-    run = Run(Tweedie(problem.prior, potential), problem.layout, terms.last)
+    constraints = [c if isinstance(c, Constraint) else Constraint(c) for c in constraints]
+    for function, axes in (objective, (1,)), *((c.function, (1, 2)) for c in constraints):
+        _probe(problem, function, axes, sampler.sigmas if start is None else start)
+    terms = Terms(problem, objective, weight, constraints)
+    run = Run(Tweedie(problem.prior, terms), problem.layout, terms.last)
     x = run(sampler, count, seeds, start, progress, "design")
     with torch.no_grad():
         parts = problem.parts(x)
         fun = torch.as_tensor((judge or objective)(**parts)).to(x)
-        met = torch.stack([fun.isfinite(), *(c.met(parts) for c in terms.constraints)]).all(0)
-    return run.result(x, fun, met, torch.argsort(fun.nan_to_num(torch.inf), stable=True))
+        if fun.shape != x.shape[:1]:
+            raise ValueError(f"got {tuple(fun.shape)} from {judge or objective!r}; expected ({count},), one a sample")
+        met = torch.stack([fun.isfinite(), *(c.met(parts) for c in constraints)]).all(0)
+    return run.result(x, fun, met, torch.where(fun.isfinite(), fun, torch.inf).argsort(stable=True))
 
 
 def invert(problem: Problem, measure: Parts, data: Tensor, noise: float | Tensor, sampler: Sampler, count: int,
@@ -124,7 +125,7 @@ def invert(problem: Problem, measure: Parts, data: Tensor, noise: float | Tensor
     is a standard deviation in the data's unit, a number or ``(m,)``.
     """
     layout, data = problem.layout, torch.as_tensor(data)
-    seen = _probe(problem, measure, (2,))
+    seen = _probe(problem, measure, (2,), sampler.sigmas)
     if data.ndim != 1 or seen.shape[1:] != data.shape:
         raise ValueError(f"got data of shape {tuple(data.shape)} and measurements of shape {tuple(seen.shape[1:])}; "
                          "expected (m,) for both")
@@ -152,15 +153,13 @@ def forecast(problem: Problem, name: str, history: Tensor, sampler: Sampler, cou
 
 
 class Terms(Energy):
-    """Objective and constraints of a problem as one energy of the clean state; remembers what each last was."""
+    """Objective, constraints and laws of a problem as one energy of the clean state; remembers what each last was."""
 
     def __init__(self, problem: Problem, objective: Parts, weight: float | Callable[[Tensor], Tensor],
                  constraints: Sequence[Constraint]) -> None:
         super().__init__()
-        _probe(problem, objective, (1,))
-        for constraint in constraints:
-            _probe(problem, constraint.function, (1, 2))
         self.problem, self.objective, self.weight, self.constraints = problem, objective, weight, constraints
+        self.laws, self.exact = problem.laws, problem.laws is None or problem.laws.exact
         self.last: dict[str, Tensor] = {}
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
@@ -169,6 +168,7 @@ class Terms(Energy):
         weight = weight.squeeze(-1) if isinstance(weight, Tensor) and weight.ndim else weight
         energies = {"objective": weight * self.objective(**parts)}
         energies |= {f"constraint_{i}": c.energy(parts, sigma) for i, c in enumerate(self.constraints)}
+        energies |= {} if self.laws is None else {"laws": self.laws(x, sigma)}
         self.last.update({k: v.detach() for k, v in energies.items()})
         return sum(energies.values())
 
@@ -231,9 +231,9 @@ def _array(values: Tensor, order: Tensor) -> np.ndarray:
     return values.detach().cpu()[order].numpy()
 
 
-def _probe(problem: Problem, function: Parts, axes: tuple[int, ...]) -> Tensor:
+def _probe(problem: Problem, function: Parts, axes: tuple[int, ...], like: Tensor) -> Tensor:
     """What ``function(**parts)`` gives for two samples, once it is shown to be torch and of the right shape."""
-    value = function(**problem.parts(torch.zeros(2, problem.layout.size, requires_grad=True)))
+    value = function(**problem.parts(like.new_zeros(2, problem.layout.size).requires_grad_()))
     if not isinstance(value, Tensor) or value.ndim not in axes or len(value) != 2:
         got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(f"got {got} from {function!r} for 2 samples; expected a tensor of shape "

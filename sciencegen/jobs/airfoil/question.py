@@ -77,6 +77,8 @@ class Requirements:
     def __post_init__(self) -> None:
         if not 0 < self.thickness < 0.4:
             raise ValueError(f"got a least thickness of {self.thickness:g}; expected 0 to 0.4 chords")
+        if not -1 < self.cm < 1:
+            raise ValueError(f"got a lowest pitching moment of {self.cm:g}; expected -1 to 1")
 
     def shape_margins(self, shape: Tensor) -> Tensor:
         """``(*B, 18) -> (*B, 5)``: maximum, aft and least thickness (chords), edge angle (radians), edge gap."""
@@ -121,8 +123,9 @@ def at_lift(polar: Tensor, alpha: Tensor, cl: Tensor) -> AtLift:
     return AtLift(angle, log_cd, cm, confidence)
 
 
-def near_lift(aero: NeuralFoil, shape: Tensor, alpha: Tensor, cl: Tensor, reynolds: Tensor) -> tuple[AtLift, Tensor]:
-    """An airfoil at a lift from one evaluation near it, carried over by the slopes: :class:`AtLift` and the lift's gap.
+def near_lift(aero: NeuralFoil, shape: Tensor, alpha: Tensor, cl: Tensor, reynolds: Tensor
+              ) -> tuple[AtLift, Tensor, Tensor]:
+    """An airfoil at a lift from one evaluation near it: :class:`AtLift`, the lift's gap, log drag's slope per degree.
 
     One Newton step: the angle that is returned is off by the square of the gap, and so is the rest. ``shape (*B, 18)``,
     ``alpha (*B, K)`` degrees, ``cl, reynolds (K,)``.
@@ -135,4 +138,4 @@ def near_lift(aero: NeuralFoil, shape: Tensor, alpha: Tensor, cl: Tensor, reynol
     gap = cl - values[0]
     turn = gap / slopes[0].clamp_min(0.02)
     turn = turn / (1 + turn.abs())  # at most a degree: beyond, the slopes tell nothing
-    return AtLift(alpha + turn, *(v + turn * s for v, s in zip(values[1:], slopes[1:]))), gap
+    return AtLift(alpha + turn, *(v + turn * s for v, s in zip(values[1:], slopes[1:]))), gap, slopes[1]

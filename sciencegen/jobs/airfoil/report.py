@@ -116,7 +116,10 @@ def table(result: Result, verified: xarray.Dataset | None, best: int = 10) -> Ta
 
 def write(directory: Path, study: Study, result: Result, compared: dict[str, xarray.Dataset],
           verified: xarray.Dataset | None, best: int = 10) -> list[Path]:
-    """Write the run directory's files, each under another name first; returns their paths."""
+    """Write the run directory's files, each under another name first; returns their paths.
+
+    Designs and a verification that an earlier run left there, and this one has not, are removed.
+    """
     made = [result.save(directory / "result.nc")]
     for i, shape in enumerate(torch.tensor(result.samples["shape"].values[:best])):
         with suppress(ValueError):  # an infeasible one may cross itself, which no file should say
@@ -132,6 +135,8 @@ def write(directory: Path, study: Study, result: Result, compared: dict[str, xar
     pyplot.close(figure)
     made.append(directory / "config.json")
     _replace(made[-1], lambda new: new.write_text(json.dumps(result.config, indent=2)))
+    for old in {*directory.glob("design_[0-9][0-9].dat"), *directory.glob("verified.nc")} - set(made):
+        old.unlink()
     return made
 
 

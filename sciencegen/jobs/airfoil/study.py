@@ -31,7 +31,7 @@ from .question import DEFAULT_POINTS, AtLift, Point, Requirements, at_lift, near
 __all__ = ["Study", "compose", "mean_drag"]
 
 Objective = Callable[..., Tensor]
-PINNED = 0.01
+PINNED, SMOOTH = 0.01, 0.01
 SHAPE_TOLERANCE, SHAPE_GAIN = (5e-4, 3e-4, 3e-4, 5e-3, 2e-4), (0.03, 0.01, 0.005, 0.1, 0.003)
 FLOW_TOLERANCE, FLOW_GAIN = (2e-3, 1e-2), (0.05, 0.1)
 
@@ -63,6 +63,8 @@ class Study:
         requirements: what every airfoil must keep to.
         objective: ``(shape (*B, 18), cd, cm, confidence (*B, K)) -> (*B,)``, positive, low is good.
         aero: the referee, counting its evaluations.
+        slack: an error of the angle, degrees, that the refinement makes designs bear: drag counts as what it would be
+            that far up its own slope. Optima on a knife's edge, where NeuralFoil and XFOIL part, lose their appeal.
     """
 
     layout: Layout
@@ -71,6 +73,7 @@ class Study:
     requirements: Requirements = Requirements()
     objective: Objective = mean_drag
     aero: Counted = field(default_factory=lambda: Counted(NeuralFoil()))
+    slack: float = 0.5
 
     @property
     def lifts(self) -> Tensor:
@@ -152,8 +155,9 @@ class Study:
             {"target_cl": ("point", self.lifts.numpy()), "reynolds": ("point", self.reynolds.numpy())})
 
     def _near(self, shape: Tensor, alpha: Tensor) -> dict[str, Tensor]:
-        at, gap = near_lift(self.aero, shape, alpha, self.lifts.to(shape), self.reynolds.to(shape))
-        return _named(at) | {"gap": gap}
+        at, gap, slope = near_lift(self.aero, shape, alpha, self.lifts.to(shape), self.reynolds.to(shape))
+        borne = at._replace(log_cd=at.log_cd + self.slack * (slope**2 + SMOOTH**2).sqrt())
+        return _named(borne) | {"gap": gap}
 
     def _log_objective(self, shape: Tensor, cd: Tensor, cm: Tensor, confidence: Tensor, **_: Tensor) -> Tensor:
         return torch.log(self.objective(shape=shape, cd=cd, cm=cm, confidence=confidence))

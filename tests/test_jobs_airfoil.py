@@ -1,0 +1,498 @@
+"""The airfoil study: its question against independent roads, its composition against the joint built by hand.
+
+What needs numbers from a prior takes the shipped one where it is there, else an untrained network, which is the data's
+Gaussian: every law here holds for both.
+"""
+
+import json
+import math
+import os
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray
+from matplotlib import pyplot
+
+import sciencegen
+from oracles import Counted, close, normal, order
+from sciencegen.airfoil import NeuralFoil, cst, drag_at_lift, read_dat, solve_alpha, write_dat
+from sciencegen.exact import Gaussian
+from sciencegen.jobs.airfoil import report
+from sciencegen.jobs.airfoil.prior import blends, condition_layout, polars, recorded
+from sciencegen.jobs.airfoil.question import DEFAULT_POINTS, Point, Requirements, at_lift, near_lift
+from sciencegen.jobs.airfoil.study import Study, compose, mean_drag, temperatures
+from sciencegen.jobs.airfoil.verify import verify
+from sciencegen.model import zoo
+from sciencegen.nets.mlp import ScalarMLP
+from sciencegen.network import EnergyNet
+from sciencegen.result import Result
+from sciencegen.solvers import XFOIL
+
+pytest.importorskip("neuralfoil")
+DATA = Path(__file__).parents[1] / "datasets" / "airfoils.nc"
+D = torch.float64
+FOIL = torch.tensor([0.18] + [0.2] * 7 + [-0.14] + [-0.1] * 7 + [0.05, 0.003], dtype=D)  # one that can be built
+
+
+@cache
+def rows() -> dict[str, torch.Tensor]:
+    return recorded(DATA, "test")
+
+
+@cache
+def tiny(dtype=torch.float32) -> tuple:
+    """Layout and untrained energy of one operating condition, with a network that counts its calls."""
+    layout = condition_layout(rows(), torch.linspace(-6, 18, 25))
+    x = layout.pack(**{k: v.double() for k, v in rows().items()})
+    data = Gaussian(x.mean(0).to(dtype), (torch.cov(x.mT) + 1e-4 * torch.eye(layout.size)).to(dtype))
+    net = Counted(ScalarMLP(layout.size, width=8, depth=1).to(dtype))
+    return layout, EnergyNet(net, data, marginals=[layout["shape"]], lowest=1e-8), net
+
+
+# --- the question -------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("text, cl, reynolds", [
+    ("0.4@3e6", 0.4, 3e6), ("-0.3@100000", -0.3, 1e5), ("1.5@1e7", 1.5, 1e7),
+])
+def test_a_point_is_read_and_written_alike(text, cl, reynolds):
+    point = Point.parse(text)
+    assert point == Point(cl, reynolds)
+    assert Point.parse(str(point)) == point
+
+
+@pytest.mark.parametrize("text, message", [
+    ("3@1e6", "got a lift coefficient of 3; expected -0.3 to 1.5"),
+    ("-0.31@1e6", "got a lift coefficient of -0.31"),
+    ("0.5@1e3", r"got a Reynolds number of 1000; expected 100000 to 1e\+07"),
+    ("0.5@2e7", "got a Reynolds number"),
+    ("nan@1e6", "got a lift coefficient of nan"),
+    ("0.5@inf", "got a Reynolds number of inf"),
+    ("nonsense", "got the operating point 'nonsense'; expected CL@RE, as in 0.8@1.5e6"),
+    ("0.5", "expected CL@RE"), ("0.5@1e6@2", "expected CL@RE"), ("@", "expected CL@RE"), ("", "expected CL@RE"),
+])
+def test_a_point_out_of_reach_or_in_other_words_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        Point.parse(text)
+
+
+def test_margins_are_the_geometry_less_what_is_required():
+    shape = rows()["shape"][::97].double()
+    need = Requirements(thickness=0.1, aft_thickness=0.02, trailing_edge_angle=8.0)
+    got = need.shape_margins(shape)
+    x = torch.linspace(0, 1, 20001, dtype=D)
+    upper, lower = cst.surfaces(shape, x)
+    close(got[:, 0], (upper - lower).amax(-1) - 0.1, 3e-5)
+    close(got[:, 1], (upper - lower)[:, 18000] - 0.02, 1e-10)
+    inside = (x >= 0.005) & (x <= 0.995)
+    assert (got[:, 2] - (upper - lower)[:, inside].amin(-1)).abs().max() < 1e-4
+    slopes = [torch.atan((s[:, -1] - s[:, -2]) / (x[-1] - x[-2])) for s in (upper, lower)]
+    close(got[:, 3], slopes[1] - slopes[0] - math.radians(8.0), 3e-3)
+    close(got[:, 4], shape[:, 17])
+
+
+def test_flow_margins_are_those_of_the_worst_point():
+    cm, confidence = torch.tensor([[-0.1, -0.2], [0.0, 0.1]]), torch.tensor([[0.99, 0.8], [0.95, 0.97]])
+    close(Requirements().flow_margins(cm, confidence), torch.tensor([[-0.067, -0.1], [0.133, 0.05]]), 1e-6)
+
+
+@pytest.mark.parametrize("thickness", [0.0, -0.1, 0.4, float("nan")])
+def test_a_thickness_that_no_airfoil_has_is_refused(thickness):
+    with pytest.raises(ValueError, match="got a least thickness of .* expected 0 to 0.4 chords"):
+        Requirements(thickness=thickness)
+
+
+def test_at_lift_is_linear_interpolation():
+    alpha = torch.tensor([-2.0, 0.0, 3.0, 5.0], dtype=D)
+    cl = torch.tensor([-0.1, 0.2, 0.7, 0.9], dtype=D)
+    others = normal(4, 3)
+    polar = torch.cat([cl[:, None], others], -1).expand(5, 3, 4, 4)
+    asked = torch.tensor([0.0, 0.35, 0.8], dtype=D)
+    got = at_lift(polar, alpha, asked)
+    for name, column in zip(got._fields, (alpha, *others.T)):
+        wanted = torch.tensor(np.interp(asked, cl, column)).expand(5, 3)
+        close(getattr(got, name), wanted, 1e-12)
+
+
+def test_at_lift_takes_the_first_climb_and_reaches_out_of_range_by_extending():
+    alpha = torch.arange(6.0, dtype=D)
+    dented = torch.tensor([0.0, 1.0, 0.4, 0.2, 0.9, 1.4], dtype=D)  # climbs through 0.6 twice
+    polar = torch.stack([dented, *normal(3, 6)], -1)[None]
+    close(at_lift(polar, alpha, torch.tensor([0.6], dtype=D)).alpha, torch.tensor([0.6], dtype=D))
+    close(at_lift(polar, alpha, torch.tensor([1.5], dtype=D)).alpha, torch.tensor([5.2], dtype=D))
+    close(at_lift(polar, alpha, torch.tensor([-0.5], dtype=D)).alpha, torch.tensor([-0.5], dtype=D))
+    flat = torch.stack([torch.zeros(6, dtype=D), *normal(3, 6)], -1)[None].requires_grad_()
+    got = at_lift(flat, alpha, torch.tensor([0.5], dtype=D))
+    (gradient,) = torch.autograd.grad(sum(v.sum() for v in got), flat)
+    assert all(v.isfinite().all() for v in (*got, gradient))  # an imagined polar may be anything
+
+
+@pytest.mark.parametrize("step, tolerance", [(0.1, 2e-3), (1.0, 0.06)])
+def test_at_lift_on_a_polar_is_neuralfoil_at_that_lift(step, tolerance):
+    """Linear in the angle: to 0.2 % of the drag on a fine polar, to 6 % on the one-degree polars of the data."""
+    shape = rows()["shape"].double().unique(dim=0)[::12]
+    alpha = torch.arange(-6.0, 18.0 + step / 2, step, dtype=D)
+    cl, reynolds = torch.tensor([0.2, 0.5, 0.8], dtype=D), torch.tensor([3e6, 1.5e6, 1e6], dtype=D)
+    polar = torch.stack([polars(shape, torch.full((len(shape),), math.log10(re)), alpha) for re in reynolds], 1)
+    polar = polar.requires_grad_()
+    got, aero = at_lift(polar, alpha, cl), NeuralFoil()
+    with torch.no_grad():
+        exact = drag_at_lift(aero, shape[:, None], cl, reynolds)
+    carried = ((exact.cl - cl).abs() < 1e-3) & (exact.alpha > -6) & (exact.confidence > 0.9)
+    assert carried.double().mean() > 0.8
+    assert (got.log_cd - exact.log_cd)[carried].abs().max() < tolerance
+    assert (got.alpha - exact.alpha)[carried].abs().max() < 0.1 * step + 0.01
+    (gradient,) = torch.autograd.grad(got.log_cd.sum(), polar)
+    assert gradient.isfinite().all()
+    assert gradient[carried].abs().amax((-1, -2)).min() > 0
+
+
+# --- one Newton step ----------------------------------------------------------------------------------------------
+
+def trimmed():
+    aero, cl, reynolds = NeuralFoil(), torch.tensor([0.3, 0.7], dtype=D), torch.tensor([3e6, 1e6], dtype=D)
+    shape = torch.stack([FOIL, FOIL * 0.9, FOIL * 1.1])
+    alpha = solve_alpha(aero, shape[:, None], cl, reynolds, steps=8)
+    return aero, shape, alpha, cl, reynolds
+
+
+def test_near_lift_is_exact_where_the_gap_is_zero():
+    aero, shape, alpha, cl, reynolds = trimmed()
+    at, gap, slope = near_lift(aero, shape, alpha, cl, reynolds)
+    flow = aero(shape[:, None], alpha, reynolds)
+    close(gap, torch.zeros(3, 2, dtype=D), 1e-7)
+    for got, wanted in zip(at, (alpha, flow.log_cd, flow.cm, flow.confidence)):
+        close(got, wanted, 1e-6)
+    above, below = (aero(shape[:, None], alpha + side, reynolds).log_cd for side in (1e-4, -1e-4))
+    close(slope, (above - below) / 2e-4, 1e-6)
+
+
+def test_near_lift_is_off_by_the_square_of_the_gap():
+    aero, shape, alpha, cl, reynolds = trimmed()
+    flow = aero(shape[:, None], alpha, reynolds)
+    exact = torch.stack([alpha, flow.log_cd, flow.cm], -1)
+    halvings, errors = [1, 2, 4, 8], []
+    for n in halvings:
+        at, gap, _ = near_lift(aero, shape, alpha + 0.4 / n, cl, reynolds)
+        assert (gap < 0).all()
+        errors.append((torch.stack(at[:3], -1) - exact).abs().mean((0, 1)))
+    for of_one in torch.stack(errors, 1):
+        assert order(of_one.tolist(), halvings) == pytest.approx(2, abs=0.3)
+
+
+def test_near_lift_has_the_gradient_at_constant_lift():
+    aero, shape, alpha, cl, reynolds = trimmed()
+    shape = shape.requires_grad_()
+    at, *_ = near_lift(aero, shape, alpha.detach(), cl, reynolds)
+    (got,) = torch.autograd.grad(at.log_cd.sum(), shape)
+    (wanted,) = torch.autograd.grad(drag_at_lift(aero, shape[:, None], cl, reynolds, steps=8).log_cd.sum(), shape)
+    close(got, wanted, 1e-4)
+    far, *_ = near_lift(aero, shape, torch.full_like(alpha, 60.0), cl, reynolds)
+    assert all(v.isfinite().all() for v in far)
+    assert (far.alpha - 60).abs().max() <= 1  # beyond a degree the slopes tell nothing
+
+
+# --- composition --------------------------------------------------------------------------------------------------
+
+def test_one_condition_needs_no_subtraction():
+    layout, energy, _ = tiny()
+    many, prior = compose(layout, energy, 1)
+    assert " + " not in repr(prior)
+    x = torch.randn(3, layout.size, generator=torch.Generator().manual_seed(0))
+    assert many.size == layout.size
+    close(prior.score(x, 0.5), energy.score(x, 0.5), 1e-6)
+
+
+def test_a_composition_reads_as_its_formula():
+    layout, energy, _ = tiny()
+    text = repr(compose(layout, energy, 3)[1])
+    assert text.count("·") == 2
+    assert text.startswith("1.0·")
+    assert " + -2.0·" in text
+    assert "each()" in text
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_a_composition_is_the_joint_of_conditions_that_are_independent_given_the_shape(count):
+    """``cov(y_i, y_j) = cov(y, s) cov(s)^{-1} cov(s, y)`` for two conditions, built block by block."""
+    layout, energy, _ = tiny(D)
+    many, prior = compose(layout, energy, count)
+    mean, cov = energy.data.center, energy.data.cov
+    s, y = slice(0, 18), slice(18, layout.size)
+    shared = cov[y, s] @ torch.linalg.solve(cov[s, s], cov[s, y])
+    blocks = [[cov[s, s]] + [cov[s, y]] * count]
+    blocks += [[cov[y, s]] + [cov[y, y] if i == j else shared for j in range(count)] for i in range(count)]
+    joint = torch.cat([torch.cat(row, 1) for row in blocks])
+    center = torch.cat([mean[s]] + [mean[y]] * count)
+    x = torch.cat([mean[s] + normal(4, 18)] + [mean[y] + normal(4, 101, seed=k + 1) for k in range(count)], -1)
+    wanted = -torch.linalg.solve(joint, (x - center).mT).mT
+    polar, log_re = x[:, 18:].unflatten(-1, (count, 101)).split([100, 1], -1)
+    state = torch.cat([x[:, :18], polar.flatten(1), log_re.flatten(1)], -1)  # the layout's order: all polars, all Re
+    got = prior.score(state, 1e-7)
+    polar, log_re = wanted[:, 18:].unflatten(-1, (count, 101)).split([100, 1], -1)
+    close(got, torch.cat([wanted[:, :18], polar.flatten(1), log_re.flatten(1)], -1), 1e-6)
+    assert many.size == joint.shape[0]
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_a_score_costs_one_call_of_the_network_whatever_the_number_of_conditions(count):
+    layout, energy, net = tiny()
+    many, prior = compose(layout, energy, count)
+    net.rows.clear()
+    prior.score(torch.zeros(5, many.size), 1.0)
+    assert net.rows == [5 * count + 5 * (count > 1)]
+
+
+# --- the prior's data ---------------------------------------------------------------------------------------------
+
+def test_blends_keep_mean_and_covariance():
+    spread = 0.01 * normal(400, 18)
+    shapes = FOIL + spread - torch.cat([torch.zeros(17, dtype=D), torch.tensor([-0.05], dtype=D)])  # no side crosses
+    new = blends(shapes, 60_000)
+    assert len(new) == 60_000
+    own = torch.cov(shapes.mT) * (len(shapes) - 1) / len(shapes)  # of drawing from them
+    assert ((new.mean(0) - shapes.mean(0)) / own.diagonal().sqrt()).abs().max() < 0.02
+    width = own.diagonal().sqrt()
+    assert ((torch.cov(new.mT) - own) / (width[:, None] * width)).abs().max() < 0.025
+
+
+def test_blends_have_no_crossing_sides_and_are_the_same_for_a_seed():
+    shapes = rows()["shape"].unique(dim=0)
+    new = blends(shapes, 3000, seed=3)
+    assert 2000 < len(new) <= 3000
+    assert (cst.least_thickness(new) > 0).all()
+    assert (new[:, -1] >= 0).all()
+    close(blends(shapes, 3000, seed=3), new, 0)
+
+
+def test_recorded_rows_are_neuralfoils_polars():
+    some = {k: v[5::3001] for k, v in rows().items()}
+    close(polars(some["shape"], some["log_re"], torch.linspace(-6, 18, 25)), some["polar"], 2e-3)
+
+
+# --- a study ------------------------------------------------------------------------------------------------------
+
+@cache
+def study() -> Study:
+    if (Path(sciencegen.__file__).parent / "zoo" / "airfoil" / "config.json").is_file():
+        trained = zoo("airfoil")
+        return Study(trained.layout, trained.energy)
+    return Study(*tiny()[:2])
+
+
+@cache
+def result() -> Result:
+    return study().run(4, torch.arange(4), progress=False)
+
+
+@cache
+def compared() -> dict:
+    return report.baselines(study(), count=8)
+
+
+def test_a_run_is_judged_by_neuralfoil_at_the_lifts_and_sorted():
+    ours, asked = result(), study()
+    assert len(ours) == 4
+    assert ours.success.any()
+    shape = torch.tensor(ours.samples["shape"].values)
+    for k, point in enumerate(DEFAULT_POINTS):
+        flow = NeuralFoil()(shape, torch.tensor(ours.samples.alpha.values[:, k]), point.reynolds)
+        np.testing.assert_allclose(ours.samples.cd[:, k], flow.cd, rtol=1e-4)
+        np.testing.assert_allclose(ours.samples.cl[:, k][ours.success], point.cl, atol=2e-3)
+    np.testing.assert_allclose(ours.fun, ours.samples.cd.mean("point"), rtol=1e-6)
+    good = ours.fun[ours.success]
+    assert (np.diff(good) >= 0).all()
+    assert ours.success.tolist() == sorted(ours.success.tolist(), reverse=True)
+    assert ((asked.requirements.shape_margins(shape)[ours.success] > -6e-3).all())
+    assert ours.nfev > 0
+    assert ours.config["points"] == ["0.4@3e6", "0.8@1.5e6", "1.2@1e6"]
+    assert {"objective", "constraint_0", "constraint_1", "constraint_2", "acceptance"} <= set(ours.history.data_vars)
+    json.dumps(ours.config)
+
+
+def test_a_run_again_is_the_same_run():
+    again = study().run(4, torch.arange(4), progress=False)
+    xarray.testing.assert_identical(again.samples, result().samples)
+    np.testing.assert_array_equal(again.seeds, result().seeds)
+
+
+def test_judged_designs_that_cross_are_never_feasible():
+    crossed = FOIL.clone().float()
+    crossed[7], crossed[15] = -0.2, 0.2
+    judged = study().judge(torch.stack([FOIL.float(), crossed]))
+    assert not bool(judged.feasible[1])
+    assert judged.fun.dims == ("sample",)
+
+
+def test_a_run_survives_a_file(tmp_path):
+    loaded = Result.load(result().save(tmp_path / "result.nc"))
+    xarray.testing.assert_identical(loaded.samples, result().samples)
+    assert loaded.config == json.loads(json.dumps(result().config))
+
+
+def test_half_of_the_samples_are_the_coldest():
+    for count in (1, 2, 5, 64):
+        ladder = temperatures(count, 1000.0, 60.0)
+        assert ladder.shape == (count,)
+        assert (ladder <= 1000.1).all()
+        assert (ladder >= 59.9).all()
+        assert (ladder > 999.9).sum() >= count / 2
+
+
+def test_baselines_are_judged_alike_and_take_a_reference(tmp_path):
+    data = compared()["samples of the prior"]
+    assert data.sizes["sample"] == 8
+    assert data.shape.dtype == np.float32
+    assert (cst.max_thickness(torch.tensor(data["shape"].values)) > 0).all()
+    again = report.baselines(study(), count=8)["samples of the prior"]
+    xarray.testing.assert_identical(data, again)
+    file = tmp_path / "mine.dat"
+    write_dat(file, "my airfoil", cst.outline(FOIL).numpy())
+    mine = report.baselines(study(), count=2, reference=file)["my airfoil"]
+    x = cst.cosine(51, FOIL)  # fitted along its own chord, which is turned a little
+    for got, wanted in zip(cst.surfaces(torch.tensor(mine["shape"].values[0]).double(), x), cst.surfaces(FOIL, x)):
+        assert (got - wanted).abs().max() < 5e-3
+    np.testing.assert_allclose(mine.thickness, cst.max_thickness(FOIL), rtol=5e-3)
+
+
+# --- verification -------------------------------------------------------------------------------------------------
+
+def test_without_the_program_nothing_is_verified_and_the_message_says_so():
+    shape = torch.stack([FOIL, FOIL])
+    found = verify(shape, torch.zeros(2, 3), DEFAULT_POINTS, XFOIL(program="no-such-program"), progress=False)
+    for name in ("cl", "cd", "cm", "alpha", "mean_cd"):
+        assert np.isnan(found[name]).all()
+    assert found.attrs["message"].startswith("nothing was verified")
+    assert "install XFOIL" in found.attrs["message"]
+    assert (found.status == "missing").all()
+    assert found.cd.dims == ("sample", "point")
+    with pytest.raises(ValueError, match=r"got shape \(2, 18\), alpha \(2, 2\) and 3 points"):
+        verify(shape, torch.zeros(2, 2), DEFAULT_POINTS)
+
+
+def test_confirmation_gives_the_objective_by_the_program(monkeypatch):
+    def told(shape, alpha, points, progress):
+        cd = np.full((len(shape), 3), 0.01)
+        cd[1, 2] = np.nan
+        blank = xarray.Dataset(dict.fromkeys(("cl", "cd", "cm", "alpha"), (("sample", "point"), cd)))
+        return blank.assign_attrs(message="told")
+
+    monkeypatch.setattr(report, "verify", told)
+    found = report.confirm(study(), result(), best=3, progress=False)
+    np.testing.assert_allclose(found.fun, [0.01, np.nan, 0.01])
+    assert found.attrs["message"] == "told"
+
+
+# --- the run directory --------------------------------------------------------------------------------------------
+
+FILES = ["config.json", "design_01.dat", "design_02.dat", "design_03.dat", "design_04.dat", "designs.png", "result.nc"]
+
+
+def test_a_run_directory_holds_what_it_says(tmp_path):
+    open_figures = pyplot.get_fignums()
+    for left in ("design_09.dat", "verified.nc", "design_mine.dat"):  # two by an earlier run, one by the user
+        (tmp_path / left).touch()
+    made = report.write(tmp_path, study(), result(), compared(), None)
+    assert sorted(p.name for p in made) == FILES
+    assert sorted(os.listdir(tmp_path)) == sorted([*FILES, "design_mine.dat"])
+    for i in range(4):
+        name, outline = read_dat(tmp_path / f"design_{i + 1:02d}.dat")
+        assert name == f"sciencegen design {i + 1}"
+        shape = torch.tensor(result().samples["shape"].values[i], dtype=D)
+        np.testing.assert_array_equal(outline, cst.outline(shape).numpy())
+    np.testing.assert_array_equal(Result.load(tmp_path / "result.nc").fun, result().fun)
+    assert json.loads((tmp_path / "config.json").read_text()) == json.loads(json.dumps(result().config))
+    assert (tmp_path / "designs.png").read_bytes().startswith(b"\x89PNG")
+    assert pyplot.get_fignums() == open_figures
+
+
+def test_a_run_directory_with_verification_and_without_a_feasible_design(tmp_path):
+    ours, shape = result(), result().samples["shape"].values.copy()
+    shape[2, 7], shape[2, 15] = -0.3, 0.3  # a design whose sides cross: there is no outline to write
+    bad = replace(ours, samples=ours.samples.assign(shape=(("sample", "weight"), shape)),
+                  success=np.zeros(4, dtype=bool))
+    verified = verify(torch.tensor(shape), torch.zeros(4, 3), DEFAULT_POINTS, XFOIL(program="no-such-program"),
+                      progress=False).assign(fun=("sample", np.full(4, np.nan)))
+    made = report.write(tmp_path, study(), bad, compared(), verified)
+    names = sorted(p.name for p in made)
+    assert names == sorted(os.listdir(tmp_path))
+    assert set(FILES) - set(names) == {"design_03.dat"}
+    with xarray.open_dataset(tmp_path / "verified.nc", engine="h5netcdf") as stored:
+        assert np.isnan(stored.cd).all()
+        assert stored.attrs["message"] == verified.attrs["message"]
+    report.table(bad, verified)
+
+
+@pytest.mark.parametrize("broken", ["figure", "json", "dat", "nc"])
+def test_each_file_is_whole_or_as_it_was(tmp_path, monkeypatch, broken):
+    report.write(tmp_path, study(), result(), compared(), None)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+
+    def fail(*args, **kwargs):
+        target = args[1] if len(args) > 1 else None
+        if isinstance(target, Path):
+            target.write_bytes(b"half of it")
+        raise OSError("no space left on device")
+
+    target = {"figure": (pyplot.Figure, "savefig"), "json": (report.json, "dumps"), "dat": (report, "write_dat"),
+              "nc": (xarray.DataTree, "to_netcdf")}[broken]
+    monkeypatch.setattr(*target, fail)
+    with pytest.raises(OSError, match="no space"):
+        report.write(tmp_path, study(), result(), compared(), None)
+    monkeypatch.undo()
+    pyplot.close("all")
+    assert sorted(os.listdir(tmp_path)) == FILES
+    last = {"figure": "designs.png", "json": "config.json", "dat": "design_01.dat", "nc": "result.nc"}[broken]
+    assert (tmp_path / last).read_bytes() == before[last]
+
+
+def test_a_directory_that_cannot_be_written_to_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    for bad in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(PermissionError, match=r"got --out .*file.*; expected a directory that can be written to"):
+            report.writable(bad)
+    assert report.writable(tmp_path / "new" / "run") == tmp_path / "new" / "run"
+    assert os.listdir(tmp_path / "new" / "run") == []
+
+
+# --- an objective of the user's own -------------------------------------------------------------------------------
+
+def objective_file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "objective.py"
+    path.write_text(text)
+    return path
+
+
+def test_an_objective_is_read_from_a_file(tmp_path):
+    path = objective_file(tmp_path, "import torch\nweights = torch.tensor([3., 1., 1.]) / 5\n"
+                                    "def objective(shape, cd, cm, confidence):\n    return (cd * weights).sum(-1)\n")
+    function = report.load_objective(path, 3)
+    cd = torch.tensor([[0.01, 0.02, 0.03]])
+    close(function(shape=None, cd=cd, cm=None, confidence=None), torch.tensor([0.016]), 1e-6)
+    weighted = replace(study(), objective=function)
+    judged = weighted.judge(FOIL.float()[None])
+    np.testing.assert_allclose(judged.fun, judged.cd.values @ [0.6, 0.2, 0.2], rtol=1e-5)
+    close(mean_drag(cd), torch.tensor([0.02]), 1e-6)
+
+
+@pytest.mark.parametrize("text, error, message", [
+    ("x = 1", ValueError, "without a function 'objective'; expected objective"),
+    ("objective = 3", ValueError, "without a function 'objective'"),
+    ("def objective(", ValueError, "SyntaxError"),
+    ("import no_such_package", ValueError, "no_such_package"),
+    ("def objective(cd): return cd.mean(-1)", ValueError, "TypeError"),
+    ("def objective(cd, **_): return cd", ValueError, r"got \(2, 3\) from the objective"),
+    ("def objective(cd, **_): return 1.0", ValueError, "got float from the objective"),
+    ("def objective(cd, **_): return -cd.mean(-1)", ValueError, "expected numbers above 0"),
+    ("def objective(cd, **_): return cd.detach().mean(-1)", TypeError, "without a gradient"),
+    ("import numpy as np\ndef objective(cd, **_): return np.mean(cd.numpy(), -1)", ValueError, "RuntimeError"),
+    ("def objective(cd, **_): return typo", ValueError, "NameError"),
+])
+def test_an_objective_that_is_none_is_refused_at_once(tmp_path, text, error, message):
+    with pytest.raises(error, match=message) as caught:
+        report.load_objective(objective_file(tmp_path, text), 3)
+    assert "objective.py" in str(caught.value)
+    assert "expected" in str(caught.value)

@@ -1,0 +1,148 @@
+"""A result on disk is the same result; what fails leaves nothing half-written; what is shown is what is there."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import xarray
+from matplotlib import pyplot
+
+from sciencegen.exact import Gaussian
+from sciencegen.layout import Layout, Variable
+from sciencegen.mcmc import HMC
+from sciencegen.result import Result
+from sciencegen.sample import Heun, karras
+from sciencegen.tasks import Problem, design, invert
+
+LAYOUT = Layout(u=Variable((3,), scale=2.0, dims=("x",), units="m", coords={"x": [0.0, 0.5, 1.0]}), v=Variable(()))
+PROBLEM = Problem(LAYOUT, Gaussian(torch.zeros(4), torch.eye(4)))
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    sampler = Heun(karras(4), HMC(0.01))
+    return design(PROBLEM, lambda u, v: u.sum(-1), 0.1, sampler, 6, constraints=[lambda u, v: v],
+                  seeds=2**61 + torch.arange(6), progress=False)
+
+
+def same(a: Result, b: Result) -> None:
+    xarray.testing.assert_identical(a.samples, b.samples)
+    xarray.testing.assert_identical(a.history, b.history)
+    for name in ("fun", "success", "seeds"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+        assert getattr(a, name).dtype == getattr(b, name).dtype
+    assert (a.status, a.message, a.nfev, a.config) == (b.status, b.message, b.nfev, b.config)
+
+
+# --- on disk ----------------------------------------------------------------------------------------------------
+
+def test_what_is_saved_is_what_is_loaded(result, tmp_path):
+    path = tmp_path / "result.nc"
+    assert result.save(path) == path
+    loaded = Result.load(str(path))
+    same(result, loaded)
+    assert loaded.samples.u.attrs["units"] == "m"
+    np.testing.assert_array_equal(loaded.samples.x, [0.0, 0.5, 1.0])
+    assert loaded.config["versions"]["torch"]
+    assert "Heun" in loaded.config["sampler"]
+    assert os.listdir(tmp_path) == ["result.nc"]
+
+
+def test_a_result_without_terms_and_without_a_judge_is_saved_too(tmp_path):
+    posterior = invert(PROBLEM, lambda u, v: u, torch.zeros(3), 0.1, Heun(karras(3)), 4, progress=False)
+    same(posterior, Result.load(posterior.save(tmp_path / "posterior.nc")))
+    nothing = replace(posterior, history=xarray.Dataset({}, {"sigma": ("step", [])}))  # interrupted at once
+    same(nothing, Result.load(nothing.save(tmp_path / "nothing.nc")))
+
+
+def test_a_saved_result_reads_as_plain_netcdf(result, tmp_path):
+    path = result.save(tmp_path / "result.nc")
+    with xarray.open_dataset(path, group="samples", engine="h5netcdf") as samples:
+        xarray.testing.assert_identical(samples.load(), result.samples)
+    with xarray.open_dataset(path, engine="h5netcdf") as root:
+        assert root.attrs["Conventions"].startswith("CF-")
+        np.testing.assert_array_equal(root.fun, result.fun)
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("step", ["to_netcdf", "replace"])
+def test_a_save_that_fails_leaves_what_was_there(result, tmp_path, monkeypatch, there, step):
+    path = tmp_path / "result.nc"
+    before = result.save(path).read_bytes() if there else None
+    write = xarray.DataTree.to_netcdf
+
+    def full(tree, target, *args, **kwargs):
+        write(tree, target, *args, **kwargs)
+        raise OSError("no space left on device")
+
+    if step == "replace":
+        monkeypatch.setattr(os, "replace", lambda *_: full(xarray.DataTree(), tmp_path / "result.nc.new"))
+    else:
+        monkeypatch.setattr(xarray.DataTree, "to_netcdf", full)
+    with pytest.raises(OSError, match="no space"):
+        result.save(path)
+    assert os.listdir(tmp_path) == (["result.nc"] if there else [])
+    assert not there or path.read_bytes() == before
+
+
+def test_what_cannot_be_saved_writes_nothing(result, tmp_path):
+    with pytest.raises(TypeError):
+        replace(result, config={"objective": print}).save(tmp_path / "result.nc")
+    with pytest.raises(OSError):
+        result.save(tmp_path / "nowhere" / "result.nc")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_foreign_file_is_refused(result, tmp_path):
+    (tmp_path / "text.nc").write_text("not HDF5")
+    (tmp_path / "empty.nc").touch()
+    xarray.Dataset({"fun": ("sample", [1.0])}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    (tmp_path / "cut.nc").write_bytes(result.save(tmp_path / "whole.nc").read_bytes()[:3000])
+    tree = xarray.DataTree.from_dict({"/": xarray.Dataset(), "/samples": result.samples, "/history": result.history})
+    tree.to_netcdf(tmp_path / "scoreless.nc", engine="h5netcdf")
+    for name in ("text", "empty", "other", "cut", "scoreless"):
+        with pytest.raises(ValueError, match=rf"got .*{name}.nc .*; expected a file that Result.save wrote"):
+            Result.load(tmp_path / f"{name}.nc")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing.nc"):
+        Result.load(tmp_path / "nothing.nc")
+
+
+# --- shown ------------------------------------------------------------------------------------------------------
+
+def test_repr_says_what_is_there(result):
+    assert len(result) == 6
+    text = repr(result)
+    assert "samples: 6 of u (3,), v ()" in text
+    assert f"feasible: {result.success.sum()} of 6" in text
+    assert "message: finished" in text
+    assert len(text.splitlines()) == 6
+
+
+def test_the_best_that_is_shown_is_one_that_meets_the_constraints(result):
+    fun = np.array([-9.0, np.nan, -np.inf, 1.25, 2.0, 3.0])
+    ours = replace(result, fun=fun, success=np.array([False, True, True, True, True, False]))
+    assert "best: 1.25" in repr(ours)
+    assert "best: -\n" in repr(replace(ours, success=np.zeros(6, dtype=bool)))
+
+
+def test_html_is_a_table_that_escapes_what_it_shows(result):
+    page = replace(result, message="<script>alert()</script>")._repr_html_()
+    assert "&lt;script&gt;alert" in page
+    assert "<script>alert" not in page
+    assert page.startswith("<table><caption>Result</caption>")
+    assert "xarray.Dataset" in page
+
+
+def test_plot_returns_figure_and_axes_and_shows_nothing(result, monkeypatch):
+    monkeypatch.setattr(pyplot, "show", lambda *_, **__: pytest.fail("shown"))
+    figure, axes = result.plot()
+    assert isinstance(figure, pyplot.Figure)
+    assert list(axes) == figure.axes
+    assert sorted(line.get_label() for line in axes[0].lines) == sorted(set(result.history.data_vars) - {"acceptance"})
+    figure.canvas.draw()
+    pyplot.close(figure)
