@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
 from typing import Annotated, Literal
 
-import torch
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.markup import escape
 
 from . import __version__
+
+# Threads that spin while they wait slow a shared machine down thirtyfold; to be said before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = App(name="sciencegen", version=__version__, help="Inverse design by composing learned energies.")
 design = App(name="design", help="Sample designs, refine them and have them judged.")
@@ -53,6 +56,8 @@ def airfoil(*, point: Annotated[tuple[str, ...], Parameter(negative="")] = POINT
     model
         Directory of a trained prior, instead of the one that is shipped.
     """
+    import torch
+
     from .jobs.airfoil import report
     from .jobs.airfoil.question import Point, Requirements
     from .jobs.airfoil.study import Study, mean_drag

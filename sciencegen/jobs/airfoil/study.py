@@ -31,7 +31,7 @@ from .question import DEFAULT_POINTS, AtLift, Point, Requirements, at_lift, near
 __all__ = ["Study", "compose", "mean_drag"]
 
 Objective = Callable[..., Tensor]
-PINNED, SMOOTH = 0.01, 0.01
+PINNED, SMOOTH, STIFFNESS = 0.01, 0.01, 4.0
 SHAPE_TOLERANCE, SHAPE_GAIN = (5e-4, 3e-4, 3e-4, 5e-3, 2e-4), (0.03, 0.01, 0.005, 0.1, 0.003)
 FLOW_TOLERANCE, FLOW_GAIN = (2e-3, 1e-2), (0.05, 0.1)
 
@@ -110,12 +110,15 @@ class Study:
         near = Constraint(lambda gap, **_: gap.abs(), tolerance=0.005, gain=0.05)
         sampler = Annealed(torch.tensor([0.1, 0.01]), Descent(0.2, steps))
         return design(problem, self._log_objective, lambda sigma: weight[:, None], sampler, len(shape),
-                      judge=lambda shape, **_: torch.arange(len(shape)), constraints=[*self._constraints(), near],
+                      judge=lambda shape, **_: torch.arange(len(shape)),
+                      constraints=[*self._constraints(STIFFNESS), near],
                       start=layout.pack(shape=shape, alpha=alpha).float(), progress=progress)
 
     def run(self, count: int = 64, seeds: Tensor | None = None, progress: bool = True) -> Result:
         """All three steps: ``count`` designs, feasible ones first, then by objective; samples as in :meth:`judge`."""
         first = self.generate(count, seeds, progress=progress)
+        if first.status:
+            raise KeyboardInterrupt(first.message)
         shape, polar = (torch.tensor(first.samples[k].values) for k in ("shape", "polar"))
         angle = at_lift(polar, self.angles, self.lifts).alpha.clamp(-8, 16)
         second = self.refine(shape, angle, temperatures(count), progress=progress)
@@ -125,7 +128,8 @@ class Study:
         judged = judged.isel(sample=order)
         history = xarray.concat([first.history, second.history], dim="step").isel(sample=order)
         return replace(first, samples=judged.drop_vars(["fun", "feasible"]), fun=judged.fun.values,
-                       success=judged.feasible.values, nfev=first.nfev + second.nfev, history=history,
+                       success=judged.feasible.values, status=second.status,
+                       message=second.message, nfev=first.nfev + second.nfev, history=history,
                        seeds=first.seeds[order], config=first.config | self.config(count))
 
     def config(self, count: int) -> dict[str, object]:
@@ -162,20 +166,20 @@ class Study:
     def _log_objective(self, shape: Tensor, cd: Tensor, cm: Tensor, confidence: Tensor, **_: Tensor) -> Tensor:
         return torch.log(self.objective(shape=shape, cd=cd, cm=cm, confidence=confidence))
 
-    def _constraints(self) -> list[Constraint]:
+    def _constraints(self, stiffness: float = 1.0) -> list[Constraint]:
         # Aimed at by one tolerance more than asked, because a penalty gives way under the objective.
         need, (shape_by, flow_by) = self.requirements, (torch.tensor(t) for t in (SHAPE_TOLERANCE, FLOW_TOLERANCE))
-        return [Constraint(lambda shape, **_: shape_by.to(shape) - need.shape_margins(shape), shape_by,
-                           torch.tensor(SHAPE_GAIN)),
-                Constraint(lambda cm, confidence, **_: flow_by.to(cm) - need.flow_margins(cm, confidence), flow_by,
-                           torch.tensor(FLOW_GAIN))]
+        return [Constraint(lambda shape, **_: shape_by.to(shape) - need.shape_margins(shape), shape_by / stiffness,
+                           torch.tensor(SHAPE_GAIN) / stiffness),
+                Constraint(lambda cm, confidence, **_: flow_by.to(cm) - need.flow_margins(cm, confidence),
+                           flow_by / stiffness, torch.tensor(FLOW_GAIN) / stiffness)]
 
 
 def _named(at: AtLift) -> dict[str, Tensor]:
     return {"angle": at.alpha, "cd": at.log_cd.exp(), "cm": at.cm, "confidence": at.confidence}
 
 
-def temperatures(count: int, coldest: float = 3000.0, warmest: float = 200.0) -> Tensor:
+def temperatures(count: int, coldest: float = 2000.0, warmest: float = 200.0) -> Tensor:
     """Inverse temperatures ``(count,)``: half of the samples the coldest, the rest log-spaced to the warmest."""
     ladder = np.geomspace(coldest, warmest, max(count // 2, 1))
     return torch.tensor(np.concatenate([np.full(count - len(ladder), coldest), ladder]), dtype=torch.float32)
