@@ -1,0 +1,73 @@
+"""Choosing instead of optimising: from the data set, and from samples that were not asked for anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sciencegen.jobs.airfoil.study import Study
+from sciencegen.layout import Layout
+from sciencegen.sample import Heun, karras
+
+from .row import MANY, Collection, buildable, flow_shortfall, judged_best
+
+PRICE = 14  # rows that Study.judge evaluates for a shape and a point
+BATCH = 1024
+MOST_DRAWN = 32  # batches
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """The best of the data set: training airfoils, ranked by their recorded polars, the first ones judged.
+
+    Shape requirements and recorded polars cost no evaluation; every airfoil that the budget reaches is judged.
+    """
+
+    learned: ClassVar[bool] = False
+    seeds: ClassVar[int] = 1
+    name: str
+    data: Collection
+
+    def __call__(self, study: Study, budget: int, count: int, seed: int) -> Tensor:
+        """The best ``count`` of the judged; the seed changes nothing."""
+        start = self.data.at_points(study)
+        fun = study.objective(shape=start.shape, cd=start.at.log_cd.exp(), cm=start.at.cm,
+                              confidence=start.at.confidence)
+        short = flow_shortfall(study, start.at.cm, start.at.confidence).clamp_max(0).neg().sum(-1)
+        rank = fun.log() + short + 1e3 * ~buildable(study, start.shape)
+        affordable = rank.argsort()[:max(budget // (PRICE * len(study.points)), 1)]
+        return judged_best(study, start.shape[affordable], count)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The best of N samples of the shape prior, which were guided by nothing.
+
+    Samples whose shape does not meet the requirements are drawn again, which costs no evaluation; the rest is judged.
+    """
+
+    learned: ClassVar[bool] = True
+    seeds: ClassVar[int] = MANY
+    name: str
+    steps: int = 30
+
+    def __call__(self, study: Study, budget: int, count: int, seed: int) -> Tensor:
+        """The best ``count`` of as many samples as the budget can judge."""
+        wanted = max(budget // (PRICE * len(study.points)), 1)
+        kept = torch.empty(0, 18)
+        for batch in range(MOST_DRAWN):
+            if len(kept) >= wanted:
+                break
+            shapes = self._draw(study, torch.arange(BATCH) + (seed * MOST_DRAWN + batch) * BATCH)
+            kept = torch.cat([kept, shapes[buildable(study, shapes)]])
+        return judged_best(study, kept[:wanted], count)
+
+    def _draw(self, study: Study, seeds: Tensor) -> Tensor:
+        layout = Layout(shape=study.layout.variables["shape"])
+        prior, sampler = study.energy.marginal(study.layout["shape"]), Heun(karras(self.steps, low=0.02, high=20.0))
+        x = sampler(prior, sampler.noise(len(seeds), layout.size, seeds), seeds)
+        with torch.no_grad():
+            return layout.unpack(prior.mean(x, sampler.sigmas[-1]))["shape"].float()

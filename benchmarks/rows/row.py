@@ -1,0 +1,104 @@
+"""What a row of the airfoil table is, and what classical rows share: starts, drag at lift, margins of order one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from sciencegen.airfoil import cst
+from sciencegen.jobs.airfoil.prior import recorded
+from sciencegen.jobs.airfoil.question import AtLift, at_lift
+from sciencegen.jobs.airfoil.study import FLOW_GAIN, FLOW_TOLERANCE, SHAPE_GAIN, SHAPE_TOLERANCE, Study
+
+# The referee lets a margin fall short by a tolerance. Who optimises is told, but for a share lost to rounding.
+USED = 0.9
+MANY = 1000
+
+
+class Row(Protocol):
+    """A way to answer the question. Every aerodynamic evaluation goes through ``study.aero``, which counts it.
+
+    Called with the study (its referee new, its count at zero), the most rows it may evaluate, how many designs are
+    wanted of methods that choose their number, and a seed; returns shapes ``(n, 18)`` in float32.
+
+    ``learned`` says whether it needs the trained prior, ``seeds`` how many seeds are worth running.
+    """
+
+    name: str
+    learned: bool
+    seeds: int
+
+    def __call__(self, study: Study, budget: int, count: int, seed: int) -> Tensor: ...
+
+
+class Spent(Exception):
+    """The next evaluation would go beyond the budget."""
+
+
+class Start(NamedTuple):
+    """Training airfoils ``shape (N, 18)`` and what their recorded polars say at the study's points, each ``(N, K)``."""
+
+    shape: Tensor
+    at: AtLift
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The training airfoils of ``datasets/airfoils.nc`` and their recorded polars, which cost no evaluation."""
+
+    file: Path
+
+    @cached_property
+    def rows(self) -> dict[str, Tensor]:
+        """Shape ``(N, 18)``, polar ``(N, C, 25, 4)`` and log_re ``(N, C)``."""
+        rows = recorded(self.file, "train")
+        conditions = int((rows["shape"] == rows["shape"][0]).all(-1).sum())
+        return {k: v.unflatten(0, (-1, conditions)) for k, v in rows.items()} | {
+            "shape": rows["shape"][::conditions]}
+
+    @property
+    def shapes(self) -> Tensor:
+        """``(N, 18)``."""
+        return self.rows["shape"]
+
+    def at_points(self, study: Study) -> Start:
+        """The airfoils at the study's points, by interpolating their polars in log Re and then in lift."""
+        log_re, wanted = self.rows["log_re"], study.reynolds.log10()
+        right = (log_re[:, None] < wanted[:, None]).sum(-1).clamp(1, log_re.shape[1] - 1)
+        low, high = log_re.gather(1, right - 1), log_re.gather(1, right)
+        share = ((wanted - low) / (high - low)).clamp(0, 1)[..., None, None]
+        number = torch.arange(len(log_re))[:, None]
+        polar = self.rows["polar"][number, right - 1].lerp(self.rows["polar"][number, right], share)
+        alpha = torch.arange(-6.0, 19.0)
+        return Start(self.shapes, at_lift(polar, alpha, study.lifts))
+
+
+def shape_shortfall(study: Study, shape: Tensor) -> Tensor:
+    """``(*B, 18) -> (*B, 5)``: the shape's margins over what the referee lets pass, of order one; negative is bad."""
+    margins = study.requirements.shape_margins(shape)
+    return (margins + USED * margins.new_tensor(SHAPE_TOLERANCE)) / margins.new_tensor(SHAPE_GAIN)
+
+
+def flow_shortfall(study: Study, cm: Tensor, confidence: Tensor) -> Tensor:
+    """``(*B, K)`` twice to ``(*B, 2 K)``: as :func:`shape_shortfall`, each operating point's moment and confidence."""
+    need = study.requirements
+    parts = [(value - least + USED * tolerance) / gain for value, least, tolerance, gain
+             in zip((cm, confidence), (need.cm, need.confidence), FLOW_TOLERANCE, FLOW_GAIN)]
+    return torch.cat(parts, dim=-1)
+
+
+def buildable(study: Study, shape: Tensor) -> Tensor:
+    """``(*B,)``: whether the shape alone meets the requirements; costs no aerodynamic evaluation."""
+    return (shape_shortfall(study, shape) >= 0).all(-1) & (cst.least_thickness(shape) > 0)
+
+
+def judged_best(study: Study, shape: Tensor, count: int) -> Tensor:
+    """The best ``count`` of ``shape (n, 18)`` by the study's own (counted) referee, feasible ones first."""
+    judged = study.judge(shape)
+    fun = torch.as_tensor(judged["fun"].values) + 1e3 * ~torch.as_tensor(judged["feasible"].values)
+    return torch.as_tensor(judged["shape"].values)[fun.argsort()[:count]]
