@@ -47,10 +47,16 @@ class Gaussian(Energy):
 
     def ask(self, x: Tensor, sigma: Tensor) -> Asking:
         yield []
-        variance = self.variances + sigma**2
-        modes = (x - self.center) @ self.axes
-        value = (modes**2 / variance + torch.log(2 * math.pi * variance)).sum(-1) / 2
-        return value, -(modes / variance) @ self.axes.mT
+        modes, variance = self.modes(x), self.variances + sigma**2
+        return self.value(modes, variance), -(modes / variance) @ self.axes.mT
+
+    def modes(self, x: Tensor) -> Tensor:
+        """``V^T (x - m)``: the state in the covariance's eigenbasis, ``(*B, d)``; ``v @ axes.mT`` leads back."""
+        return (x - self.center) @ self.axes
+
+    def value(self, modes: Tensor, variance: Tensor) -> Tensor:
+        """The energy ``(*B,)`` from :meth:`modes` and their noised variances, both ``(*B, d)``."""
+        return (modes**2 / variance + torch.log(2 * math.pi * variance)).sum(-1) / 2
 
     def shape_by(self, v: Tensor, gain: Tensor) -> Tensor:
         """``V diag(gain) V^T v``: a function of the covariance, ``gain (*B, d)`` in its eigenbasis, of ``v``."""

@@ -72,11 +72,16 @@ class Preconditioned(Energy):
     def _spread(self, sigma: Tensor) -> Tensor:
         return (self.base.variances / (self.base.variances + sigma**2)).sqrt() * sigma
 
-    def _inputs(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        u = self.base.shape_by(x - self.base.center, (self.base.variances + sigma**2).rsqrt())
-        u = scatter(u, self.rows, self.keep.numel()).reshape(-1, self.keep.numel())
-        c = (torch.log(sigma) / 4).expand(*x.shape[:-1], 1).reshape(-1, 1)
+    def _inputs(self, modes: Tensor, variance: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        u = (modes * variance.rsqrt()) @ self.base.axes.mT
+        whole = len(self.rows) == self.keep.numel()
+        u = (u if whole else scatter(u, self.rows, self.keep.numel())).reshape(-1, self.keep.numel())
+        c = (torch.log(sigma) / 4).expand(*modes.shape[:-1], 1).reshape(-1, 1)
         return u, c, self.keep.expand_as(u)
+
+    def _outputs(self, out: Tensor, modes: Tensor) -> Tensor:
+        whole = len(self.rows) == self.keep.numel()
+        return (out if whole else out[:, self.rows]).reshape(modes.shape) @ self.base.axes
 
     @abc.abstractmethod
     def ask(self, x: Tensor, sigma: Tensor) -> Asking:
@@ -93,10 +98,10 @@ class Denoiser(Preconditioned):
 
     def ask(self, x: Tensor, sigma: Tensor) -> Asking:
         sigma = sigma.clamp_min(self.lowest)
-        _, gaussian = yield from self.base.ask(x, sigma)
-        ((out,),) = yield [Call(self.net, self._inputs(x, sigma))]
-        out = out[:, self.rows].reshape(x.shape)
-        return None, gaussian + self.base.shape_by(out, self._spread(sigma)) / sigma**2
+        modes, variance = self.base.modes(x), self.base.variances + sigma**2
+        ((out,),) = yield [Call(self.net, self._inputs(modes, variance, sigma))]
+        push = self._outputs(out, modes) * (self._spread(sigma) / sigma**2)
+        return None, (push - modes / variance) @ self.base.axes.mT
 
 
 class EnergyNet(Preconditioned):
@@ -113,16 +118,17 @@ class EnergyNet(Preconditioned):
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         sigma = level(sigma, x).clamp_min(self.lowest)
-        correction = self.net.net(*self._inputs(x, sigma)).reshape(x.shape[:-1])
-        return self.base(x, sigma) + correction / (sigma.squeeze(-1) if sigma.ndim else sigma)
+        modes, variance = self.base.modes(x), self.base.variances + sigma**2
+        correction = self.net.net(*self._inputs(modes, variance, sigma)).reshape(x.shape[:-1])
+        return self.base.value(modes, variance) + correction / (sigma.squeeze(-1) if sigma.ndim else sigma)
 
     def ask(self, x: Tensor, sigma: Tensor) -> Asking:
         sigma = sigma.clamp_min(self.lowest)
-        value, gaussian = yield from self.base.ask(x, sigma)
-        ((g, slope),) = yield [Call(self.net, self._inputs(x, sigma))]
-        slope = self.base.shape_by(slope[:, self.rows].reshape(x.shape), (self.base.variances + sigma**2).rsqrt())
+        modes, variance = self.base.modes(x), self.base.variances + sigma**2
+        ((g, slope),) = yield [Call(self.net, self._inputs(modes, variance, sigma))]
         correction = g.reshape(x.shape[:-1]) / (sigma.squeeze(-1) if sigma.ndim else sigma)
-        return value + correction, gaussian - slope / sigma
+        pull = self._outputs(slope, modes) * (variance.rsqrt() / sigma) + modes / variance
+        return self.base.value(modes, variance) + correction, -pull @ self.base.axes.mT
 
 
 class Slope(nn.Module):
