@@ -32,7 +32,7 @@ from common import emit, facts, output, whole, write_json
 from rows.chosen import Retrieval, Samples
 from rows.cmaes import Restarts
 from rows.ours import Apart, Composed
-from rows.row import Collection, Row
+from rows.row import ALLOWED, Collection, Row
 from rows.slsqp import MultiStart
 from scores import best_feasible, scores, summary, table, verdict
 from tqdm.auto import tqdm
@@ -54,7 +54,8 @@ def rows(file: Path) -> dict[str, Row]:
     """The table's rows by name; `ours` first, because the others get as many evaluations as it has used."""
     data = Collection(file)
     made = [Composed(OURS), Apart("ours, without composition"), Retrieval("best of the data set", data),
-            Samples("best of N prior samples"), MultiStart(GRADIENT, data), Restarts("CMA-ES, restarts", data)]
+            Samples("best of N prior samples"), MultiStart(GRADIENT, data),
+            MultiStart("SLSQP, slack as ours", data, slack=True), Restarts("CMA-ES, restarts", data)]
     return {row.name: row for row in made}
 
 
@@ -70,10 +71,11 @@ class Cell:
 
     def settings(self, budget: int | None) -> dict[str, Any]:
         """What the designs depend on, but for the code; ``budget`` None where the row sets it."""
-        learned = {} if self.study.energy is None or not self.row.learned else {"prior": _digest(self.study.energy)}
+        more = {"prior": _digest(self.study.energy)} if self.row.learned else {"allowed": list(ALLOWED)}
+        more |= {"slack": self.study.slack} if getattr(self.row, "slack", False) else {}
         return {"row": self.row.name, "points": [str(p) for p in self.study.points], "count": self.count,
                 "seed": self.seed, "budget": budget, "requirements": asdict(self.study.requirements),
-                "objective": self.study.objective.__name__, **learned}
+                "objective": self.study.objective.__name__, **more}
 
     def load(self, budget: int | None) -> xarray.Dataset | None:
         """The designs, if they are there and of the same settings."""
@@ -210,7 +212,7 @@ def main() -> None:
     start, args = time.perf_counter(), parser().parse_args()
     if args.quick:
         args.k, args.seeds, args.count = [3], 1, 16
-    args.rows = args.rows or [name for name in rows(args.data) if not (args.quick and "reference" in name)]
+    args.rows = args.rows or list(rows(args.data))
     torch.set_num_threads(args.threads)
     try:
         study, left = load_study(args)

@@ -12,9 +12,8 @@ from sciencegen.jobs.airfoil.study import Study
 from sciencegen.layout import Layout
 from sciencegen.sample import Heun, karras
 
-from .row import MANY, Collection, buildable, flow_shortfall, judged_best
+from .row import MANY, Collection, affordable, buildable, flow_shortfall, judged_best
 
-PRICE = 14  # rows that Study.judge evaluates for a shape and a point
 BATCH = 1024
 MOST_DRAWN = 32  # batches
 
@@ -38,8 +37,7 @@ class Retrieval:
                               confidence=start.at.confidence)
         short = flow_shortfall(study, start.at.cm, start.at.confidence).clamp_max(0).neg().sum(-1)
         rank = fun.log() + short + 1e3 * ~buildable(study, start.shape)
-        affordable = rank.argsort()[:max(budget // (PRICE * len(study.points)), 1)]
-        return judged_best(study, start.shape[affordable], count)
+        return judged_best(study, start.shape[rank.argsort()][:affordable(study, start.shape, budget)], count)
 
 
 @dataclass(frozen=True)
@@ -56,8 +54,7 @@ class Samples:
 
     def __call__(self, study: Study, budget: int, count: int, seed: int) -> Tensor:
         """The best ``count`` of as many samples as the budget can judge."""
-        wanted = max(budget // (PRICE * len(study.points)), 1)
-        kept = torch.empty(0, 18)
+        wanted, kept = affordable(study, torch.zeros(1, 18), budget), torch.empty(0, 18)
         for batch in range(MOST_DRAWN):
             if len(kept) >= wanted:
                 break

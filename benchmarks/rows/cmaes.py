@@ -93,7 +93,7 @@ class Restarts:
 
     def _at_lift(self, study: Study, shapes: Tensor, alpha: Tensor) -> tuple[AtLift, Tensor]:
         for _ in range(self.newton):
-            at, gap = near_lift(study.aero, shapes, alpha, study.lifts, study.reynolds)
+            at, gap, _ = near_lift(study.aero, shapes, alpha, study.lifts, study.reynolds)
             alpha = at.alpha
         return at, gap
 

@@ -10,13 +10,14 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sciencegen.airfoil import cst
 from sciencegen.jobs.airfoil.prior import recorded
 from sciencegen.jobs.airfoil.question import AtLift, at_lift
 from sciencegen.jobs.airfoil.study import FLOW_GAIN, FLOW_TOLERANCE, SHAPE_GAIN, SHAPE_TOLERANCE, Study
 
-# The referee lets a margin fall short by a tolerance. Who optimises is told, but for a share lost to rounding.
-USED = 0.9
+# The referee lets some margins fall short by a tolerance, and never the sides cross or the edge's gap be negative. Who
+# optimises is told, but for a share lost to rounding.
+USED, ROUNDING = 0.9, 1e-6
+ALLOWED = tuple(USED * t if forgiven else -ROUNDING for t, forgiven in zip(SHAPE_TOLERANCE, (1, 1, 0, 1, 0)))
 MANY = 1000
 
 
@@ -81,7 +82,7 @@ class Collection:
 def shape_shortfall(study: Study, shape: Tensor) -> Tensor:
     """``(*B, 18) -> (*B, 5)``: the shape's margins over what the referee lets pass, of order one; negative is bad."""
     margins = study.requirements.shape_margins(shape)
-    return (margins + USED * margins.new_tensor(SHAPE_TOLERANCE)) / margins.new_tensor(SHAPE_GAIN)
+    return (margins + margins.new_tensor(ALLOWED)) / margins.new_tensor(SHAPE_GAIN)
 
 
 def flow_shortfall(study: Study, cm: Tensor, confidence: Tensor) -> Tensor:
@@ -94,7 +95,15 @@ def flow_shortfall(study: Study, cm: Tensor, confidence: Tensor) -> Tensor:
 
 def buildable(study: Study, shape: Tensor) -> Tensor:
     """``(*B,)``: whether the shape alone meets the requirements; costs no aerodynamic evaluation."""
-    return (shape_shortfall(study, shape) >= 0).all(-1) & (cst.least_thickness(shape) > 0)
+    return (shape_shortfall(study, shape) >= 0).all(-1)
+
+
+def affordable(study: Study, shape: Tensor, budget: int) -> int:
+    """How many shapes ``budget`` rows can judge, one at least, found by judging one."""
+    before = study.aero.rows
+    study.judge(shape[:1])
+    price = study.aero.rows - before
+    return max((budget - study.aero.rows) // price, 1)
 
 
 def judged_best(study: Study, shape: Tensor, count: int) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import Bounds, minimize
 from torch import Tensor
 
-from sciencegen.jobs.airfoil.study import FLOW_GAIN, Study
+from sciencegen.jobs.airfoil.study import FLOW_GAIN, SMOOTH, Study
 
 from .row import MANY, Collection, Spent, flow_shortfall, shape_shortfall
 
@@ -30,16 +30,15 @@ class MultiStart:
     Programming" (Kraft, 1988), through SciPy.
 
     Arguments:
-        times: of the budget that it may spend.
-        seeds: worth running.
+        slack: minimise drag with ``study.slack``, as this package's refinement does, not drag itself.
         iterations, precision: of SLSQP.
     """
 
     learned: ClassVar[bool] = False
+    seeds: ClassVar[int] = MANY
     name: str
     data: Collection
-    times: int = 1
-    seeds: int = MANY
+    slack: bool = False
     iterations: int = 150
     precision: float = 1e-5
 
@@ -51,7 +50,7 @@ class MultiStart:
         ends: list[Tensor] = []
         for number in torch.randperm(len(start.shape), generator=torch.Generator().manual_seed(seed)).tolist():
             first = torch.cat([start.shape[number], start.at.alpha[number].clamp(*ANGLES)]).double() / scale
-            flow = Flow(study, scale, self.times * budget)
+            flow = Flow(study, scale, budget, study.slack if self.slack else 0.0)
             try:
                 end = self._solve(flow, first.numpy().clip(bounds.lb, bounds.ub), bounds)
             except Spent:
@@ -80,6 +79,7 @@ class Flow:
     study: Study
     scale: Tensor
     budget: int
+    slack: float = 0.0
     last: bytes = b""
     shape: Tensor = field(default_factory=lambda: torch.zeros(18))
     values: Any = None
@@ -101,14 +101,26 @@ class Flow:
         at = torch.as_tensor(x) * self.scale
         self.shape, self.last, self.jacobians = at[:18], x.tobytes(), None
         bodies, alpha = at[:18].expand(count, -1).clone().requires_grad_(), at[18:].clone().requires_grad_()
-        out = study.aero(bodies, alpha, study.reynolds.double())
-        flow = {"cl": out.cl, "cd": out.cd, "cm": out.cm, "confidence": out.confidence}
+        flow = self._flow(bodies, alpha)
         seen = {k: v.detach()[None].requires_grad_() for k, v in flow.items()} | {
             "shape": at[None, :18].clone().requires_grad_()}
         fun = torch.log(study.objective(**{k: v for k, v in seen.items() if k != "cl"}))
-        margins = torch.cat([shape_shortfall(study, at[:18]), flow_shortfall(study, out.cm, out.confidence)])
-        self.values = [float(fun.detach()), ((out.cl - study.lifts) / LIFT).detach().numpy(), margins.detach().numpy()]
+        margins = torch.cat([shape_shortfall(study, at[:18]), flow_shortfall(study, flow["cm"], flow["confidence"])])
+        gaps = (flow["cl"] - study.lifts) / LIFT
+        self.values = [float(fun.detach()), gaps.detach().numpy(), margins.detach().numpy()]
         self.pull = lambda: self._pull(fun.sum(), seen, dict(zip(flow, _slopes(flow.values(), bodies, alpha))))
+
+    def _flow(self, bodies: Tensor, alpha: Tensor) -> dict[str, Tensor]:
+        def flow(angle: Tensor) -> tuple[Tensor, ...]:
+            out = self.study.aero(bodies, angle, self.study.reynolds.double())
+            return out.cl, out.log_cd, out.cm, out.confidence
+
+        if self.slack:  # what drag would be at an angle off by as much, as in Study.refine
+            (cl, log_cd, cm, confidence), slopes = torch.func.jvp(flow, (alpha,), (torch.ones_like(alpha),))
+            log_cd = log_cd + self.slack * (slopes[1] ** 2 + SMOOTH**2).sqrt()
+        else:
+            cl, log_cd, cm, confidence = flow(alpha)
+        return {"cl": cl, "cd": log_cd.exp(), "cm": cm, "confidence": confidence}
 
     def _pull(self, fun: Tensor, seen: dict[str, Tensor], rows: dict[str, Tensor]) -> list[np.ndarray]:
         """Jacobians ``(n,), (K, n), (5 + 2 K, n)`` of the values, with those of the flow, ``rows[name] (K, n)``."""
