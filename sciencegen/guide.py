@@ -78,14 +78,16 @@ class Moments(Energy):
         y: ``(m,)`` or ``(*B, m)``.
         noise: standard deviation, a number or ``(m,)``.
         iterations: of the conjugate gradients.
+        floor: a learned ``J`` need not be positive. Along a direction of the measurement in which it is below
+            ``floor / (1 + sigma^2)``, this share of a unit Gaussian's, the solution goes no further.
     """
 
     exact = False
 
     def __init__(self, prior: Energy, A: Tensor | Callable[[Tensor], Tensor], y: Tensor, noise: float | Tensor,
-                 iterations: int = 20) -> None:
+                 iterations: int = 20, floor: float = 0.01) -> None:
         super().__init__()
-        self.prior, self.iterations = prior, iterations
+        self.prior, self.iterations, self.floor = prior, iterations, floor
         self.measure = (lambda x: x @ A.to(x).mT) if isinstance(A, Tensor) else A
         self.register_buffer("y", torch.as_tensor(y), persistent=False)
         self.register_buffer("noise", torch.as_tensor(noise, dtype=torch.float64), persistent=False)
@@ -103,16 +105,19 @@ class Moments(Energy):
             mean = self.prior.mean(v, sigma)
             origin = torch.zeros_like(v).requires_grad_()
             seen = self.measure(origin)
-        offset = seen.detach()
+        offset, noise, trust = seen.detach(), self.noise.to(x), self.floor * sigma**2 / (1 + sigma**2)
+
+        def back(z: Tensor) -> Tensor:  # A^T z, of z in units of the noise
+            return torch.autograd.grad(seen, origin, z / noise, retain_graph=True)[0]
 
         def pull(z: Tensor) -> Tensor:  # J^T A^T z
-            (back,) = torch.autograd.grad(seen, origin, z, retain_graph=True)
-            return torch.autograd.grad(mean, v, back, retain_graph=True)[0]
+            return torch.autograd.grad(mean, v, back(z), retain_graph=True)[0]
 
-        def system(z: Tensor) -> Tensor:
-            return self.noise.to(z) ** 2 * z + sigma**2 * (self.measure(pull(z)) - offset)
+        def system(z: Tensor) -> tuple[Tensor, Tensor]:
+            least = (z**2).sum(-1, keepdim=True) + trust * (back(z) ** 2).sum(-1, keepdim=True)
+            return z + sigma**2 * (self.measure(pull(z)) - offset) / noise, least
 
-        misfit = self.y.to(x) - self.measure(mean.detach())
+        misfit = (self.y.to(x) - self.measure(mean.detach())) / noise
         push = pull(conjugate_gradients(system, misfit, self.iterations))
         return None, ((mean - x) / sigma**2).detach() + push
 
@@ -142,18 +147,22 @@ class Projected(Energy):
         return f"Projected({self.prior!r}, {self.project!r})"
 
 
-def conjugate_gradients(system: Callable[[Tensor], Tensor], right: Tensor, iterations: int) -> Tensor:
-    """Solve ``system(z) = right`` row by row, ``(*B, m)``, by a set number of iterations; rows stay independent.
+def conjugate_gradients(system: Callable[[Tensor], tuple[Tensor, Tensor]], right: Tensor, iterations: int) -> Tensor:
+    """Solve ``system(z)[0] = right`` row by row, ``(*B, m)``, by a set number of iterations; rows stay independent.
 
-    A direction of no positive curvature, which a network's Jacobian may have, is left alone.
+    ``system(z)[1] (*B, 1)`` is the least curvature along ``z`` that is believed; a row stops where it is less.
+    "The Conjugate Gradient Method and Trust Regions in Large Scale Optimization" (Steihaug, 1983),
+    https://doi.org/10.1137/0720042
     """
     z, residual = torch.zeros_like(right), right
     direction, square = residual, (residual**2).sum(-1, keepdim=True)
     tiny = torch.finfo(right.dtype).tiny
+    going = torch.ones_like(square, dtype=torch.bool)
     for _ in range(min(iterations, right.shape[-1] + 2)):
-        image = system(direction)
+        image, least = system(direction)
         curvature = (direction * image).sum(-1, keepdim=True)
-        size = torch.where(curvature > tiny, square / curvature, 0)
+        going = going & (curvature >= least) & (curvature > tiny)
+        size = torch.where(going, square / curvature, 0)
         z, residual = z + size * direction, residual - size * image
         fresh = (residual**2).sum(-1, keepdim=True)
         direction, square = residual + fresh / square.clamp_min(tiny) * direction, fresh

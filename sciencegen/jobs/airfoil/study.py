@@ -145,7 +145,7 @@ class Study:
         sides that cross are never forgiven.
         """
         with torch.no_grad():
-            trim = drag_at_lift(self.aero, shape[:, None], self.lifts, self.reynolds)
+            trim = drag_at_lift(self.aero, shape[:, None], self.lifts, self.reynolds, coarse=29)
             fun = self.objective(shape=shape, cd=trim.cd, cm=trim.cm, confidence=trim.confidence)
             hard = torch.tensor([1.0, 1.0, 0.0, 1.0, 0.0])
             carried = ((trim.cl - self.lifts).abs() < 2e-3).all(-1)
