@@ -1,24 +1,23 @@
-"""What a sampler costs beyond its network: wall time of a sampling loop over that of the bare network calls in it.
+"""What a sampler costs beyond its network: time of a sampling loop over that of the bare network calls in it.
 
 A Denoiser (or EnergyNet) around an MLP of about a million parameters, a batch of 64, on the CPU. Each repetition times
 the loop, then as many scores as make its network calls, then as many bare calls of the network (forward, and backward
-where the loop needs it), one after the other in one process, so that all see the same load; a ratio is the median over
-repetitions. What a score adds to its network is the closed-form Gaussian part and the guidance term. The bar for all of
-it is 15 % beyond the network.
+where the loop needs it), one after the other in one process, so that all see the same load; times are CPU times of the
+process, so that what else runs does not count as waiting. A ratio is the median over repetitions. What a score adds to
+its network is the closed-form Gaussian part and the guidance term. The bar for all of it is 15 % beyond the network.
 
     python benchmarks/overhead.py --out runs/overhead
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from common import emit, facts, output, write_json
+from common import arguments, emit, facts, output, write_json
 from rich.table import Table
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -46,17 +45,21 @@ class Case:
 
 
 def cases(batch: int, steps: int) -> list[Case]:
-    """Every sampler through a Denoiser; then guided, corrected, and with an EnergyNet."""
+    """Every sampler through a Denoiser; then guided, corrected, with an EnergyNet and with fuller covariances."""
     torch.manual_seed(0)
-    data, grid = Gaussian(torch.zeros(SIZE), torch.linspace(0.1, 2.0, SIZE)), karras(steps)
+    rows, grid = torch.randn(500, SIZE), karras(steps)
+    data = Gaussian(torch.zeros(SIZE), torch.linspace(0.1, 2.0, SIZE))
     denoiser, scalar = Denoiser(MLP(SIZE, WIDTH, DEPTH), data), EnergyNet(ScalarMLP(SIZE, WIDTH, DEPTH), data)
+    dense, low = (Denoiser(denoiser.net, Gaussian.fit(rows, rank)) for rank in (None, 20))
     guided = Tweedie(denoiser, Potential(lambda x: x.square().sum(-1) / 2))
     inputs = (torch.randn(batch, SIZE), torch.rand(batch, 1), torch.ones(batch, SIZE))
     forward, slope = (lambda: _forward(denoiser.net, *inputs)), (lambda: _forward(scalar.net, *inputs))
     plain = [Case(kind.__name__, kind(grid), denoiser, forward) for kind in (Euler, Heun, Ancestral, Multistep)]
     return [*plain, Case("Euler, guided", Euler(grid), guided, lambda: _backward(denoiser.net, *inputs)),
             Case("Ancestral, HMC", Ancestral(grid, HMC(lambda s: 0.5 * s, adjusted=False)), denoiser, forward),
-            Case("Heun, EnergyNet", Heun(grid), scalar, slope)]
+            Case("Heun, EnergyNet", Heun(grid), scalar, slope),
+            Case("Heun, dense Gaussian", Heun(grid), dense, forward),
+            Case("Heun, Gaussian of rank 20", Heun(grid), low, forward)]
 
 
 def _forward(net: nn.Module, *inputs: Tensor) -> None:
@@ -79,15 +82,15 @@ def measure(case: Case, batch: int, repeats: int) -> dict[str, float]:
     x, seeds, calls = case.sampler.noise(batch, SIZE, torch.arange(batch)), torch.arange(batch), _calls(case, batch)
     times = []
     for _ in range(repeats + 1):
-        start = time.perf_counter()
+        start = time.process_time()
         case.sampler(case.energy, x, seeds)
-        looped = time.perf_counter()
+        looped = time.process_time()
         for _ in range(calls):
             _score(case.energy, x, case.sampler.sigmas[1])
-        scored = time.perf_counter()
+        scored = time.process_time()
         for _ in range(calls):
             case.bare()
-        times.append((looped - start, scored - looped, time.perf_counter() - scored))
+        times.append((looped - start, scored - looped, time.process_time() - scored))
     loop, score, bare = np.array(times[1:]).T  # the first one warms up
     low, high = np.quantile(loop / bare - 1, [0.25, 0.75])
     return {"calls": calls, "loop_s": float(np.median(loop)), "network_s": float(np.median(bare)),
@@ -124,12 +127,10 @@ def table(measured: dict[str, dict[str, float]], title: str) -> Table:
 
 def main() -> None:
     """Measure, print, save."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", required=True, help="directory for overhead.json and overhead.txt")
+    parser = arguments(__doc__, "overhead.json and overhead.txt")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--steps", type=int, default=20, help="of a loop")
     parser.add_argument("--repeats", type=int, default=25)
-    parser.add_argument("--threads", type=int, default=1, help="of torch")
     args = parser.parse_args()
     start = time.perf_counter()
     torch.set_num_threads(args.threads)

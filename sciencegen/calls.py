@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Asking", "Call", "run", "together"]
+__all__ = ["Asking", "Call", "Coroutine", "run", "together"]
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,11 @@ class Call:
     inputs: tuple[Tensor, ...]
 
 
+Coroutine = Generator[list[Call], list[tuple[Tensor, ...]], Any]
 Asking = Generator[list[Call], list[tuple[Tensor, ...]], tuple[Tensor | None, Tensor]]
 
 
-def together(asking: Sequence[Asking]) -> Generator[list[Call], list[tuple[Tensor, ...]], list[Any]]:
+def together(asking: Sequence[Coroutine]) -> Coroutine:
     """Coroutines in lockstep: their calls go out in one list, their results come back in order."""
     results: list[Any] = [None] * len(asking)
     answers: dict[int, Any] = dict.fromkeys(range(len(asking)))
@@ -48,7 +49,7 @@ def together(asking: Sequence[Asking]) -> Generator[list[Call], list[tuple[Tenso
     return results
 
 
-def run(asking: Asking) -> tuple[Tensor | None, Tensor]:
+def run(asking: Coroutine) -> Any:
     """Drive a coroutine: all waiting calls of one function become one batched call."""
     try:
         calls = next(asking)
@@ -62,6 +63,10 @@ def _answer(calls: Sequence[Call]) -> list[tuple[Tensor, ...]]:
     answers: list[Any] = [None] * len(calls)
     for function in dict.fromkeys(call.function for call in calls):
         same = [i for i, call in enumerate(calls) if call.function == function]
+        if len(same) == 1:
+            outputs = function(*calls[same[0]].inputs)
+            answers[same[0]] = (outputs,) if isinstance(outputs, Tensor) else outputs
+            continue
         rows = [len(calls[i].inputs[0]) for i in same]
         outputs = function(*(torch.cat(column) for column in zip(*(calls[i].inputs for i in same))))
         outputs = (outputs,) if isinstance(outputs, Tensor) else outputs

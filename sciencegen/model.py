@@ -110,8 +110,8 @@ class Model:
         """Write the directory; a model that is there is replaced.
 
         ``half`` stores the network's weights in 16 bits, good for three digits; they are loaded in 32. The Gaussian
-        keeps its precision. ValueError if the recipe does not build the energy's network, if something is not JSON, or
-        if the directory holds something else.
+        keeps its precision, but for axes of low rank. ValueError if the recipe does not build the energy's network, if
+        something is not JSON, or if the directory holds something else.
         """
         path = Path(directory)
         if path.exists() and not _is_model(path):
@@ -139,8 +139,8 @@ class Model:
         if bad:
             raise ValueError(f"got weights that are not finite, {bad[0]}; expected finite ones" +
                              (" below 65504: save with half=False" if half else ""))
-        # With its eigenvectors: diagonalising again, elsewhere, would move its smallest variances.
-        data = {f"data.{k}": v for k, v in self.energy.data.state_dict().items()}
+        axes = half and self.energy.data.cov is None  # those of low rank; loading makes them orthonormal again
+        data = {f"data.{k}": v.half() if axes and k == "axes" else v for k, v in self.energy.data.state_dict().items()}
         return {k: v.detach().cpu().clone().contiguous() for k, v in {**net, **data}.items()}
 
     @classmethod
@@ -176,8 +176,7 @@ def _energy(config: Mapping[str, Any], recipe: Recipe, weights: Mapping[str, Ten
             trusted: Sequence[str]) -> Preconditioned:
     net, gaussian = ({k.removeprefix(part): v for k, v in weights.items() if k.startswith(part)}
                      for part in ("net.", "data."))
-    data = Gaussian(gaussian["center"], gaussian["cov"])
-    data.load_state_dict(gaussian)
+    data = Gaussian.from_state(gaussian)
     dtype = {"float32": torch.float32, "float64": torch.float64}[config["dtype"]]
     kind = _class(config["energy"]["class"], (*_TRUSTED, *trusted))
     energy = kind(recipe.build(trusted).to(dtype), data, **config["energy"]["arguments"]).eval()

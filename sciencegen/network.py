@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .calls import Asking, Call
+from .calls import Asking, Call, Coroutine, run
 from .energy import Energy, level, score_only
 from .exact import Gaussian
 from .layout import View, scatter
@@ -48,7 +48,8 @@ class Preconditioned(Energy):
         every = torch.arange(data.center.numel(), device=data.center.device)
         kept = every if kept is None else torch.as_tensor(kept, device=every.device)
         part = View(kept, 0, every.numel(), "kept")
-        self.base = data if torch.equal(kept, every) else data.marginal(part)
+        self.whole = torch.equal(kept, every)
+        self.base = data if self.whole else data.marginal(part)
         self.register_buffer("rows", kept, persistent=False)
         self.register_buffer("keep", part.adjoint(torch.ones_like(kept, dtype=data.center.dtype)), persistent=False)
 
@@ -65,23 +66,25 @@ class Preconditioned(Energy):
         ``clean, noise (*B, n)`` with ``n`` the kept coordinates; one means no better than the Gaussian. A direction in
         which the data hardly vary, by less than ``lowest / 10``, counts less, and one in which they do not, not at all.
         """
+        return run(self.ask_loss(clean, sigma, noise))
+
+    def ask_loss(self, clean: Tensor, sigma: Tensor, noise: Tensor) -> Coroutine:
+        """:meth:`loss` as a coroutine over its network call, so that joint and marginals share one."""
         sigma = level(sigma, clean).clamp_min(self.lowest)
-        error = self.mean(clean + sigma * noise, sigma) - clean
-        return self.base.shape_by(error, 1 / self._spread(sigma).clamp_min(self.lowest / 10)).square().mean(-1)
+        x = clean + sigma * noise
+        _, score = yield from self.ask(x, sigma)
+        error = self.base.modes(x + sigma**2 * score - clean)
+        spread = (self.base.variances / (self.base.variances + sigma**2)).sqrt() * sigma
+        return (error / spread.clamp_min(self.lowest / 10)).square().sum(-1) / clean.shape[-1]
 
-    def _spread(self, sigma: Tensor) -> Tensor:
-        return (self.base.variances / (self.base.variances + sigma**2)).sqrt() * sigma
+    def _inputs(self, white: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        u, keep = self.base.back(white), self.keep
+        c = (torch.log(sigma) / 4).expand(*u.shape[:-1], 1).reshape(-1, 1)
+        u = (u if self.whole else scatter(u, self.rows, len(keep))).reshape(-1, len(keep))
+        return u, c, keep.expand_as(u)
 
-    def _inputs(self, modes: Tensor, variance: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        u = (modes * variance.rsqrt()) @ self.base.axes.mT
-        whole = len(self.rows) == self.keep.numel()
-        u = (u if whole else scatter(u, self.rows, self.keep.numel())).reshape(-1, self.keep.numel())
-        c = (torch.log(sigma) / 4).expand(*modes.shape[:-1], 1).reshape(-1, 1)
-        return u, c, self.keep.expand_as(u)
-
-    def _outputs(self, out: Tensor, modes: Tensor) -> Tensor:
-        whole = len(self.rows) == self.keep.numel()
-        return (out if whole else out[:, self.rows]).reshape(modes.shape) @ self.base.axes
+    def _outputs(self, out: Tensor, x: Tensor) -> Tensor:
+        return self.base.modes((out if self.whole else out[:, self.rows]).reshape(x.shape))
 
     @abc.abstractmethod
     def ask(self, x: Tensor, sigma: Tensor) -> Asking:
@@ -97,11 +100,13 @@ class Denoiser(Preconditioned):
         raise score_only(self)
 
     def ask(self, x: Tensor, sigma: Tensor) -> Asking:
-        sigma = sigma.clamp_min(self.lowest)
-        modes, variance = self.base.modes(x), self.base.variances + sigma**2
-        ((out,),) = yield [Call(self.net, self._inputs(modes, variance, sigma))]
-        push = self._outputs(out, modes) * (self._spread(sigma) / sigma**2)
-        return None, (push - modes / variance) @ self.base.axes.mT
+        base, sigma = self.base, sigma.clamp_min(self.lowest)
+        variances = base.variances
+        scale = torch.addcmul(variances, sigma, sigma).rsqrt()
+        white = base.modes(x - base.center) * scale
+        ((out,),) = yield [Call(self.net, self._inputs(white, sigma))]
+        pull = torch.addcmul(white, self._outputs(out, x), variances.sqrt() / sigma, value=-1)
+        return None, base.back(pull * -scale)
 
 
 class EnergyNet(Preconditioned):
@@ -118,17 +123,19 @@ class EnergyNet(Preconditioned):
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         sigma = level(sigma, x).clamp_min(self.lowest)
-        modes, variance = self.base.modes(x), self.base.variances + sigma**2
-        correction = self.net.net(*self._inputs(modes, variance, sigma)).reshape(x.shape[:-1])
+        modes, variance = self.base.modes(x - self.base.center), self.base.variances + sigma**2
+        correction = self.net.net(*self._inputs(modes * variance.rsqrt(), sigma)).reshape(x.shape[:-1])
         return self.base.value(modes, variance) + correction / (sigma.squeeze(-1) if sigma.ndim else sigma)
 
     def ask(self, x: Tensor, sigma: Tensor) -> Asking:
         sigma = sigma.clamp_min(self.lowest)
-        modes, variance = self.base.modes(x), self.base.variances + sigma**2
-        ((g, slope),) = yield [Call(self.net, self._inputs(modes, variance, sigma))]
+        modes, variance = self.base.modes(x - self.base.center), self.base.variances + sigma**2
+        scale = variance.rsqrt()
+        white = modes * scale
+        ((g, slope),) = yield [Call(self.net, self._inputs(white, sigma))]
         correction = g.reshape(x.shape[:-1]) / (sigma.squeeze(-1) if sigma.ndim else sigma)
-        pull = self._outputs(slope, modes) * (variance.rsqrt() / sigma) + modes / variance
-        return self.base.value(modes, variance) + correction, -pull @ self.base.axes.mT
+        pull = white + self._outputs(slope, x) / sigma
+        return self.base.value(modes, variance) + correction, self.base.back(pull * -scale)
 
 
 class Slope(nn.Module):

@@ -70,7 +70,6 @@ class Sampler(abc.ABC):
                 x, memory = self._advance(energy, x, a, b, noise.at(index), memory)
                 if self.corrector is not None and b > 0:
                     x, info = self.corrector(energy, x, b, noise.at(index, stream=1))
-                    memory = None  # it is of where x was before
             yield b, x, info
 
     def __call__(self, energy: Energy, x: Tensor, seeds: Tensor | None = None) -> Tensor:
@@ -89,7 +88,7 @@ class Euler(Sampler):
     """First order along the probability flow: one score a step."""
 
     def step(self, energy: Energy, x: Tensor, a: Tensor, b: Tensor, noise: Noise | None = None) -> Tensor:
-        return x + (a - b) * a * energy.score(x, a)
+        return torch.addcmul(x, energy.score(x, a), (a - b) * a)
 
 
 @dataclass(frozen=True)
@@ -108,9 +107,12 @@ class Ancestral(Sampler):
 
     def step(self, energy: Energy, x: Tensor, a: Tensor, b: Tensor, noise: Noise | None = None) -> Tensor:
         noise = noise or Noise.fresh(*x.shape[:-1]).to(x.device)
-        down = b**2 / a
-        x = x + (a - down) * a * energy.score(x, a)
-        return x + (b**2 - down**2).sqrt() * noise.normal(x.shape[-1], x.dtype)
+        return _ancestral(energy, x, a, b, noise.normal(x.shape[-1], x.dtype))
+
+    def _advance(self, energy: Energy, x: Tensor, a: Tensor, b: Tensor, noise: Noise, memory: Any
+                 ) -> tuple[Tensor, Any]:
+        fresh, *drawn = memory or noise.ahead(x.shape[-1], x.dtype)
+        return _ancestral(energy, x, a, b, fresh), drawn
 
 
 @dataclass(frozen=True)
@@ -128,10 +130,11 @@ class Multistep(Sampler):
                  ) -> tuple[Tensor, Any]:
         mean = energy.mean(x, a)
         ahead = mean
-        if memory is not None and b > 0:
-            last, before = memory
-            ahead = mean + (mean - last) * torch.log(a / b) / (2 * torch.log(before / a))
-        return ahead + b / a * (x - ahead), (mean, a)
+        last, before, end = memory or (None, None, None)
+        if x is end and b > 0:  # else a corrector moved it: the last mean is of elsewhere
+            ahead = torch.lerp(mean, last, (torch.log(b / a) / torch.log(before / a) / 2).to(mean))
+        end = torch.lerp(ahead, x.to(mean), (b / a).to(mean))
+        return end, (mean, a, end)
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,12 @@ class Annealed(Sampler):
 
     def step(self, energy: Energy, x: Tensor, a: Tensor, b: Tensor, noise: Noise | None = None) -> Tensor:
         return x
+
+
+def _ancestral(energy: Energy, x: Tensor, a: Tensor, b: Tensor, fresh: Tensor) -> Tensor:
+    down = b**2 / a
+    x = torch.addcmul(x, energy.score(x, a), (a - down) * a)
+    return torch.addcmul(x, fresh, (b**2 - down**2).sqrt())
 
 
 def _checked(seeds: Tensor, count: int) -> Tensor:

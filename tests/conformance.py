@@ -53,6 +53,19 @@ def gaussian(d: int) -> Gaussian:
     return Gaussian(normal(d), covariance(d))
 
 
+def diagonal(d: int) -> Gaussian:
+    return Gaussian(normal(d), normal(d, seed=3).exp())
+
+
+def scalar(d: int) -> Gaussian:
+    return Gaussian(normal(d), torch.tensor(0.7, dtype=torch.float64))
+
+
+def low_rank(d: int, rank: int = 1) -> Gaussian:
+    axes = torch.linalg.qr(normal(d, rank, seed=3)).Q
+    return Gaussian(normal(d), torch.linspace(3, 0.3, rank + 1, dtype=torch.float64), axes)
+
+
 def mixture(d: int) -> Mixture:
     return Mixture(torch.tensor([1.0, 2.0, 1.0]), normal(3, d, seed=2), torch.tensor([0.4, 0.7, 0.5]))
 
@@ -92,6 +105,10 @@ SEEN = torch.tensor([0.3, -0.2], dtype=torch.float64)
 CASES = [
     Case("Gaussian", lambda: gaussian(3), 3),
     Case("Gaussian.marginal", lambda: gaussian(3).marginal(THREE[::2]), 2),
+    Case("Gaussian, diagonal", lambda: diagonal(3), 3),
+    Case("Gaussian, one variance", lambda: scalar(3), 3),
+    Case("Gaussian of low rank", lambda: low_rank(5, 2), 5),
+    Case("Gaussian of low rank.marginal", lambda: low_rank(4).marginal(Layout(x=(4,))["x"][:3]), 3),
     Case("Mixture", lambda: mixture(3), 3),
     Case("Mixture of one width", lambda: Mixture(torch.ones(2), normal(2, 3), 0.5), 3),
     Case("Mixture.marginal", lambda: mixture(3).marginal(THREE[1:]), 2),
@@ -100,7 +117,13 @@ CASES = [
     Case("Denoised", denoised, 3),
     Case("Denoiser", denoiser, 3),
     Case("Denoiser.marginal", lambda: denoiser().marginal(THREE[::2]), 2),
+    Case("Denoiser, diagonal", lambda: Denoiser(awake(MLP(3, 8, 1)), diagonal(3)), 3),
+    Case("Denoiser, one variance", lambda: Denoiser(awake(MLP(3, 8, 1)), scalar(3)), 3),
+    Case("Denoiser of low rank", lambda: Denoiser(awake(MLP(5, 8, 1)), low_rank(5, 2)), 5),
     Case("EnergyNet", energynet, 3),
+    Case("EnergyNet, diagonal", lambda: EnergyNet(awake(ScalarMLP(3, 8, 1)), diagonal(3)), 3),
+    Case("EnergyNet, one variance", lambda: EnergyNet(awake(ScalarMLP(3, 8, 1)), scalar(3)), 3),
+    Case("EnergyNet of low rank", lambda: EnergyNet(awake(ScalarMLP(5, 8, 1)), low_rank(5, 2), [[0, 1, 4]]), 5),
     Case("EnergyNet.marginal", lambda: energynet().marginal(THREE[1:2]), 1),
     Case("Sum", lambda: 2 * gaussian(3) + mixture(3) - 0.5 * law() + decay * bowl(), 3),
     Case("Sum, score only", lambda: energynet() + decay * denoised() - 0.5 * gaussian(3), 3),

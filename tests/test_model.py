@@ -105,6 +105,24 @@ def test_half_precision_keeps_three_digits_and_half_the_bytes(tmp_path, kind):
     assert size["half"] < 0.65 * size["full"]
 
 
+@KINDS
+@pytest.mark.parametrize("half", [False, True])
+def test_every_form_of_gaussian_comes_back(tmp_path, kind, half):
+    axes = torch.linalg.qr(normal(5, 2)).Q
+    forms = {"diagonal": (torch.tensor([2.0, 1.0, 0.5, 0.1, 1e-4]),), "scalar": (torch.tensor(0.3),),
+             "low rank": (torch.tensor([3.0, 1.0, 0.01]), axes.float())}
+    for name, form in forms.items():
+        first = Model(LAYOUT, kind(energy(kind).net, Gaussian(normal(5).float(), *form)), RECIPES[kind])
+        first.save(tmp_path / name, half=half)
+        again, sizes = Model.load(tmp_path / name).energy, load_file(tmp_path / name / "model.safetensors")
+        assert all(v.dtype == torch.float32 for v in again.data.state_dict().values())
+        for sigma in (0.01, 1.0, 50.0):
+            close(scores(again, sigma), scores(first.energy, sigma), 1e-2 if half else 1e-6)
+        if name == "low rank":
+            assert sizes["data.axes"].dtype == (torch.float16 if half else torch.float32)
+            close(again.data.axes.mT @ again.data.axes, torch.eye(2), 1e-6)
+
+
 def test_a_nearly_singular_gaussian_comes_back_as_it_was(tmp_path):
     root = normal(5, 2)
     first = model(cov=100 * root @ root.mT)  # in 32 bits its zero variances are noise of 1e-5

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from conformance import awake
+from conformance import awake, diagonal, low_rank, scalar
 from oracles import close, covariance, normal, within
 from sciencegen.exact import Gaussian, Mixture
 from sciencegen.layout import Layout
@@ -22,6 +22,10 @@ def data(d=3):
     return Gaussian(normal(d, seed=1), covariance(d))
 
 
+FORMS = {"dense": data(), "diagonal": diagonal(3), "one variance": scalar(3), "low rank": low_rank(3)}
+forms = pytest.mark.parametrize("gaussian", FORMS.values(), ids=FORMS)
+
+
 def untrained(kind, gaussian, **more):
     return kind(KINDS[kind](gaussian.center.numel(), 16, 1), gaussian, **more).double()
 
@@ -29,9 +33,10 @@ def untrained(kind, gaussian, **more):
 # --- preconditioning ---------------------------------------------------------------------------------------------
 
 @every
+@forms
 @pytest.mark.parametrize("sigma", LEVELS)
-def test_untrained_it_is_the_gaussian(kind, sigma):
-    gaussian, x = data(), 5 * normal(10, 3)
+def test_untrained_it_is_the_gaussian(kind, sigma, gaussian):
+    x = 5 * normal(10, 3)
     energy = untrained(kind, gaussian, marginals=[X[1:], [0]])
     for view in (X, X[1:], X[:1]):
         part, wanted = (energy, gaussian) if view is X else (energy.marginal(view), gaussian.marginal(view))
@@ -101,13 +106,31 @@ def test_below_the_lowest_level_it_stays_the_same(kind):
     assert bool((energy.score(x, 0.02) != energy.score(x, 0.01)).all())
 
 
+@every
+@pytest.mark.parametrize("name", ["diagonal", "one variance", "low rank"])
+def test_every_form_of_the_gaussian_gives_the_energy_of_the_dense_one(kind, name):
+    """To rounding, through one network: the value, the score, the loss and those of a marginal."""
+    first, eye = FORMS[name], torch.eye(3, dtype=torch.float64)
+    dense = Gaussian(first.center, first.back(first.variances * first.modes(eye)))
+    net, x = awake(KINDS[kind](3, 16, 1)), normal(5, 3)
+    pair = [kind(net, gaussian, marginals=[X[1:]]) for gaussian in (first, dense)]
+    for sigma in (*LEVELS, torch.tensor(LEVELS).double()[:, None]):
+        for view in (X, X[1:]):
+            (value, score), (wanted, slope) = (
+                (e if view is X else e.marginal(view)).evaluate(view(x), sigma) for e in pair)
+            close(score, slope, 1e-9)
+            assert value is wanted is None or torch.allclose(value, wanted, 1e-9, 1e-9)
+        close(*(e.loss(x, torch.as_tensor(sigma).double(), normal(5, 3, seed=1)) for e in pair), 1e-8)
+
+
 # --- the loss ----------------------------------------------------------------------------------------------------
 
 @every
+@forms
 @pytest.mark.parametrize("sigma", LEVELS)
-def test_the_loss_of_the_gaussian_on_gaussian_data_is_one(kind, sigma):
-    gaussian, count = data(), 20000
-    clean = gaussian.center + normal(count, 3, seed=4) @ torch.linalg.cholesky(gaussian.cov).mT
+def test_the_loss_of_the_gaussian_on_gaussian_data_is_one(kind, sigma, gaussian):
+    count = 20000
+    clean = gaussian.center + gaussian.back(gaussian.variances.sqrt() * gaussian.modes(normal(count, 3, seed=4)))
     noise = normal(count, 3, seed=5)
     energy = untrained(kind, gaussian, marginals=[X[1:]])
     for part, view in ((energy, X), (energy.marginal(X[1:]), X[1:])):
@@ -159,6 +182,13 @@ def test_a_marginal_shares_the_network_and_must_have_been_trained(kind):
     for view in (X[:2], X.each()):
         with pytest.raises(ValueError, match=r"got the marginal on '.*'; expected one of the 2 parts"):
             energy.marginal(view)
+
+
+@every
+def test_a_marginal_on_everything_in_another_order_is_the_joint_turned(kind):
+    energy = kind(awake(KINDS[kind](3, 16, 1)), data(), marginals=[[2, 0, 1]])
+    part, x = energy.marginal(X[2] & X[:2]), normal(5, 3)
+    close(part.score(x[:, [2, 0, 1]], 0.7), energy.score(x, 0.7)[:, [2, 0, 1]], 1e-11)
 
 
 # --- training ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 import sciencegen
-from oracles import close, normal
+from oracles import Counted, close, normal
 from sciencegen.exact import Gaussian, Mixture
 from sciencegen.layout import Layout
 from sciencegen.nets.mlp import MLP, ScalarMLP
@@ -232,6 +233,21 @@ def test_autocast_reaches_the_network_alone(tmp_path, kind):
     assert (losses[None] != losses[torch.bfloat16]).any()
 
 
+@KINDS
+def test_joint_and_marginals_are_one_call_a_step_and_the_mean_of_their_losses(tmp_path, kind):
+    net = Counted(NETS[kind](3, 16, 2))
+    run = Run(energy(kind, dtype=torch.float64, net=net), plan(batch=16, shares=(0.5, 0.25, 0.25)), 0, 1, tmp_path)
+    for p in run.parameters:
+        nn.init.normal_(p, std=0.3)
+    clean = DATA[:16].double()
+    sigma, noise, part = run.plan.draw(0, torch.arange(16), 3)
+    assert len(part.unique()) == 3
+    got = run.loss(clean)
+    assert net.rows == [16]
+    parts = [run.parts[k] for k in part]
+    close(got, sum(e.loss(clean[i, e.rows], sigma[i], noise[i, e.rows]) for i, e in enumerate(parts)) / 16)
+
+
 def test_a_dataset_and_a_tensor_train_alike(tmp_path):
     first = train(tmp_path / "tensor")
     same(train(tmp_path / "dataset", data=Rows(DATA)), first)
@@ -398,6 +414,18 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     for message, other in others.items():
         with pytest.raises(ValueError, match=message):
             fit(other, DATA, tmp_path, 2, batch=4)
+
+
+def test_a_checkpoint_knows_a_gaussian_of_any_form(tmp_path):
+    axes = torch.linalg.qr(normal(3, 1).float()).Q
+    forms = {"diagonal": [torch.tensor([1.0, 2.0, 3.0])], "scalar": [torch.tensor(2.0)],
+             "low rank": [torch.tensor([2.0, 0.5]), axes], "turned": [torch.tensor([2.0, 0.5]), axes.roll(1, 0)]}
+    made = {k: Denoiser(MLP(3, 8, 1), Gaussian(torch.zeros(3), *form)) for k, form in forms.items()}
+    for name, energy in made.items():
+        fit(energy, DATA, tmp_path / name, 2, batch=4)
+        for other in made.values():
+            with nullcontext() if other is energy else pytest.raises(ValueError, match="got another covariance of"):
+                fit(other, DATA, tmp_path / name, 2, batch=4)
 
 
 @pytest.mark.parametrize(

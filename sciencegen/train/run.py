@@ -20,6 +20,8 @@ import torch.distributed as distributed
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ..calls import run, together
+from ..exact import Gaussian
 from ..layout import View
 from ..network import Preconditioned
 from .plan import Plan
@@ -79,16 +81,16 @@ class Run:
         return stop
 
     def loss(self, clean: Tensor, precision: torch.dtype | None = None) -> Tensor:
-        """This rank's share ``()`` of the batch's mean loss, over joint and marginals."""
+        """This rank's share ``()`` of the batch's mean loss, over joint and marginals, by one call of the network."""
         sigma, noise, part = self.plan.draw(self.step, self.places.to(self.device), self.size)
-        sigma, noise, total = sigma.to(clean), noise.to(clean), clean.new_zeros(())
+        sigma, noise, asking = sigma.to(clean), noise.to(clean), []
+        for k, energy in enumerate(self.parts):
+            here = (part == k).nonzero()[:, 0]
+            if len(here):
+                x, z = (v[here][:, energy.rows] for v in (clean, noise))
+                asking.append(energy.ask_loss(x, sigma[here], z))
         with Autocast(self.energy.net, precision):
-            for k, energy in enumerate(self.parts):
-                here = (part == k).nonzero()[:, 0]
-                if len(here):
-                    x, z = (v[here][:, energy.rows] for v in (clean, noise))
-                    total = total + energy.loss(x, sigma[here], z).sum()
-        return total / self.plan.batch
+            return torch.cat(run(together(asking))).sum() / self.plan.batch
 
     def _share(self, loss: Tensor, stop: bool) -> tuple[float, bool]:
         for p in self.parameters:
@@ -127,7 +129,7 @@ class Run:
         if self.rank:
             return
         state = {"format": _FORMAT, "facts": self.facts(), "step": self.step, "record": self.record,
-                 "gaussian": [self.energy.data.center, self.energy.data.cov], "net": self.energy.net.state_dict(),
+                 "gaussian": _moments(self.energy.data), "net": self.energy.net.state_dict(),
                  "ema": self.ema.state_dict(), "optimizer": self.optimizer.state_dict()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = self.path.with_suffix(".new")
@@ -159,8 +161,7 @@ class Run:
         ours, theirs = self.facts(), state["facts"]
         differ = [f"{k}={_short(ours.get(k))} (there {_short(theirs.get(k))})" for k in {**ours, **theirs}
                   if ours.get(k) != theirs.get(k)]
-        for name, there in zip(("mean", "covariance"), state["gaussian"]):
-            here = (self.energy.data.center if name == "mean" else self.energy.data.cov).cpu()
+        for name, here, there in zip(("mean", "covariance"), _moments(self.energy.data), state["gaussian"]):
             if here.shape != there.shape or not torch.allclose(here, there, 1e-4, 1e-4 * float(there.abs().max())):
                 differ.append(f"another {name} of the energy's Gaussian")
         return differ
@@ -194,6 +195,12 @@ def _averaging(limit: float) -> Callable[..., None]:
     def average(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
         get_ema_multi_avg_fn(min(limit, (1 + int(count)) / (10 + int(count))))(averaged, current, count)
     return average
+
+
+def _moments(data: Gaussian) -> list[Tensor]:
+    """Mean and covariance; a covariance that is not dense by what it makes of a vector of ones."""
+    cov = data.back(data.variances * data.modes(torch.ones_like(data.center))) if data.cov is None else data.cov
+    return [data.center.cpu(), cov.cpu()]
 
 
 def _read(path: Path) -> dict[str, Any]:
