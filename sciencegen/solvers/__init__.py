@@ -1,6 +1,11 @@
 """Other people's programs behind one contract: named physical parts in, a :class:`SolverResult` out."""
 
-from sciencegen.solvers.solver import Solver, SolverResult, Status, iterate_simulations, map_simulations
+from sciencegen.solvers.campaign import Judge, iterate_simulations, load_simulations, map_simulations
+from sciencegen.solvers.isolated import Isolated
+from sciencegen.solvers.solver import Solver, SolverResult, Status
 from sciencegen.solvers.xfoil import XFOIL
 
-__all__ = ["XFOIL", "Solver", "SolverResult", "Status", "iterate_simulations", "map_simulations"]
+__all__ = [
+    "XFOIL", "Isolated", "Judge", "Solver", "SolverResult", "Status", "iterate_simulations", "load_simulations",
+    "map_simulations",
+]  # fmt: skip

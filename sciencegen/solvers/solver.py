@@ -3,23 +3,21 @@ One contract for other people's programs: named physical parts in, a :class:`Sol
 
 A solver judges designs, so a failed case is an answer like any other: it carries a status, the program's own words and
 NaN where a number would have been. It never raises for a case that the program could not solve and never fills in a
-plausible number. Simulations are independent and some of them fail, hence :func:`map_simulations`: an ordered map over
-any executor of the `concurrent.futures` kind (threads, processes, submitit, Dask) in which one failing case costs
-itself alone.
+plausible number. A solver is any function of its own, so it is not trusted with that: :func:`guarded` turns whatever it
+raises or returns into a result, and :class:`sciencegen.solvers.Isolated` survives what cannot be caught.
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["Executor", "Solver", "SolverResult", "Status", "iterate_simulations", "map_simulations"]
+__all__ = ["Solver", "SolverResult", "Status", "crashed", "guarded"]
 
 
 class Status(StrEnum):
@@ -61,80 +59,17 @@ class Solver(Protocol):
     def __call__(self, *args: Any, **parts: Any) -> SolverResult: ...
 
 
-class Executor(Protocol):
-    """The one method needed of an executor: `submit(function, *arguments)` returns an object with `result()`."""
-
-    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Any: ...
-
-
-def map_simulations(
-    solver: Solver, cases: Iterable[Mapping[str, Any]], executor: Executor | None = None
-) -> list[SolverResult]:
-    """
-    Run `solver(**case)` for every case and return the results in the order of the cases.
-
-    `executor` is anything with `submit`; the caller keeps and closes it. None uses one process per core, started in
-    Python's own default way: pass a ThreadPoolExecutor for a solver that cannot be pickled, or a ProcessPoolExecutor
-    with a `spawn` context for one that uses torch's threads or a GPU. An exception in a worker, a worker that dies and
-    a return value that is no :class:`SolverResult` become `crashed` with the traceback in the log. A worker that dies
-    takes its local siblings down; those are run again, each in a process of its own.
-    """
-    return list(iterate_simulations(solver, cases, executor))
-
-
-def iterate_simulations(
-    solver: Solver, cases: Iterable[Mapping[str, Any]], executor: Executor | None = None
-) -> Iterator[SolverResult]:
-    """:func:`map_simulations` one result at a time: all cases are submitted at once, results come in their order."""
-    cases = list(cases)
-    if executor is None:
-        yield from _iterate_locally(solver, cases)
-        return
-    for future in [_submit(executor, solver, case) for case in cases]:
-        yield _result(future)
-
-
-def _iterate_locally(solver: Solver, cases: list[Mapping[str, Any]]) -> Iterator[SolverResult]:
-    pool = ProcessPoolExecutor()
-    try:
-        futures = [_submit(pool, solver, case) for case in cases]
-        for future, case in zip(futures, cases, strict=True):
-            broken = isinstance(future.exception(), BrokenExecutor)
-            yield _alone(solver, case) if broken else _result(future)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _alone(solver: Solver, case: Mapping[str, Any]) -> SolverResult:
-    with ProcessPoolExecutor(max_workers=1) as pool:
-        return _result(_submit(pool, solver, case))
-
-
-def _submit(executor: Executor, solver: Solver, case: Mapping[str, Any]) -> Any:
-    try:
-        return executor.submit(_guarded, solver, case)
-    except Exception as error:  # a broken or closed pool refuses here instead of in `result`
-        refused: Future = Future()
-        refused.set_exception(error)
-        return refused
-
-
-def _result(future: Any) -> SolverResult:
-    try:
-        return future.result()
-    except Exception as error:
-        return _crashed(error)
-
-
-def _guarded(solver: Solver, case: Mapping[str, Any]) -> SolverResult:
+def guarded(solver: Solver, case: Mapping[str, Any]) -> SolverResult:
+    """`solver(**case)`; an exception, or a return value that is no :class:`SolverResult`, becomes `crashed`."""
     try:
         result = solver(**case)
     except Exception as error:
-        return _crashed(error)
+        return crashed(error)
     if isinstance(result, SolverResult):
         return result
-    return _crashed(TypeError(f"a solver returns a SolverResult; got {type(result).__name__} from {solver!r}"))
+    return crashed(TypeError(f"a solver returns a SolverResult; got {type(result).__name__} from {solver!r}"))
 
 
-def _crashed(error: BaseException) -> SolverResult:
+def crashed(error: BaseException) -> SolverResult:
+    """The result of a case that ended in `error`: no values, the traceback in the log."""
     return SolverResult(Status.CRASHED, {}, log="".join(traceback.format_exception(error)))

@@ -1,0 +1,181 @@
+"""
+Many simulations at once: an ordered map over any executor of the `concurrent.futures` kind.
+
+Simulations are independent, take minutes, and some of them fail, so a scheduler of one's own is not needed, but care
+is: whatever happens to one case costs that case alone, and what is finished is stored at once. :func:`map_simulations`
+runs here, each case in a process of its own, or wherever an executor takes it (submitit on a SLURM site, a Dask
+cluster, a pool of threads). :class:`Judge` asks a solver about designs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from sciencegen.solvers.isolated import Isolated
+from sciencegen.solvers.solver import Solver, SolverResult, Status, crashed, guarded
+from sciencegen.solvers.store import Store
+
+if TYPE_CHECKING:
+    import xarray
+    from torch import Tensor
+
+__all__ = ["Executor", "Judge", "iterate_simulations", "load_simulations", "map_simulations"]
+
+SHORTEST, LONGEST = 1e-3, 0.2  # seconds between two looks at what is running
+Case = Mapping[str, Any]
+
+
+class Executor(Protocol):
+    """What is needed of an executor: `submit(function, *arguments)` returns an object with `done()` and `result()`."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Any: ...
+
+
+def map_simulations(
+    solver: Solver,
+    cases: Iterable[Case],
+    executor: Executor | None = None,
+    out: str | os.PathLike | None = None,
+    workers: int | None = None,
+) -> list[SolverResult]:
+    """
+    Run `solver(**case)` for every case and return the results in the order of the cases.
+
+    Without an executor, `workers` cases (as many as there are cores) run here at a time, each in a process of its own
+    (:class:`Isolated`). `executor` is anything with `submit`; the caller keeps and closes it. For it, wrap a solver
+    that may kill or hang its worker: `Isolated(solver, timeout=600)`. An exception in a worker, a worker that dies and
+    a return value that is no :class:`SolverResult` become `crashed` with the traceback in the log.
+
+    `out` is a directory in which every result is stored as it comes; :func:`load_simulations` reads it, finished or
+    not. A second run with the same `out` repeats no case that a solver has answered; one whose program was missing, or
+    whose worker was lost, it tries again. ValueError where `out` holds other cases (more at the end are welcome) or
+    another solver; TypeError for cases of which that cannot be told (see :func:`sciencegen.solvers.store.digest`).
+    """
+    cases = list(cases)
+    found = dict(iterate_simulations(solver, cases, executor, out, workers))
+    return [found[number] for number in range(len(cases))]
+
+
+def iterate_simulations(
+    solver: Solver,
+    cases: Iterable[Case],
+    executor: Executor | None = None,
+    out: str | os.PathLike | None = None,
+    workers: int | None = None,
+) -> Iterator[tuple[int, SolverResult]]:
+    """:func:`map_simulations` as it happens: yields `(number of the case, result)`, stored ones first."""
+    cases = list(cases)
+    # the physics is the inner solver's: another limit of time is no reason to refuse what is stored
+    store = None if out is None else Store.open(out, solver.solver if isinstance(solver, Isolated) else solver, cases)
+    todo = {}
+    for number, case in enumerate(cases):
+        stored = None if store is None else store.load(number)
+        if stored is None:
+            todo[number] = case
+        else:
+            yield number, stored[0]
+    running = _locally(solver, todo, workers) if executor is None else _on(executor, solver, todo)
+    for number, result, lost in running:
+        if store is not None and not lost and result.status != Status.MISSING:
+            result = store.save(number, cases[number], result)
+        yield number, result
+
+
+def load_simulations(out: str | os.PathLike) -> xarray.Dataset:
+    """
+    What :func:`map_simulations` stored in `out` so far, over the dim `case`; ValueError if it is no such directory.
+
+    `status` (text, "not run" for a case that is not done), `wall_s` (seconds) and `log`; every value under its own
+    name, `(case,)` or `(case, point)`, NaN unless converged; fields as `field_NAME`; inputs as coordinates
+    `asked_NAME`, their further axes named after them. Shorter cases are padded with NaN (text with ""). A value called
+    like one of the first three is `value_NAME`.
+    """
+    from sciencegen.solvers.table import to_dataset  # xarray: a worker that only solves starts in a third of the time
+
+    store = Store.read(out)
+    return to_dataset([store.load(number) for number in range(len(store.digests))], store.solver)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """
+    A solver's word on designs, as `judge=` of :func:`sciencegen.tasks.design`: `(**parts) -> (B,)`, NaN where it fails.
+
+    `score(result)` makes one number, low is good, of a converged result. `ask(**parts)` makes a solver's case of one
+    design's parts (numpy arrays in physical units); without it the parts are the case. `executor` and `out` are those
+    of :func:`map_simulations`.
+    """
+
+    solver: Solver
+    score: Callable[[SolverResult], float]
+    ask: Callable[..., Case] = dict
+    executor: Executor | None = None
+    out: str | os.PathLike | None = None
+
+    def __call__(self, **parts: Tensor) -> Tensor:
+        first = next(iter(parts.values()))
+        arrays = {name: part.detach().cpu().numpy() for name, part in parts.items()}
+        cases = [self.ask(**{name: array[row] for name, array in arrays.items()}) for row in range(len(first))]
+        results = map_simulations(self.solver, cases, self.executor, self.out)
+        scores = [self.score(result) if result.status == Status.CONVERGED else np.nan for result in results]
+        return first.new_tensor(np.array(scores, dtype=float).reshape(-1))
+
+
+def _locally(
+    solver: Solver, cases: Mapping[int, Case], workers: int | None
+) -> Iterator[tuple[int, SolverResult, bool]]:
+    """Threads that wait for processes, which end when the caller has had enough."""
+    alone = solver if isinstance(solver, Isolated) else Isolated(solver)
+    stop, pool = Event(), ThreadPoolExecutor(workers or os.cpu_count())
+    try:
+        yield from _gather({number: pool.submit(alone.run, case, stop) for number, case in cases.items()})
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def _on(executor: Executor, solver: Solver, cases: Mapping[int, Case]) -> Iterator[tuple[int, SolverResult, bool]]:
+    futures = {number: _submit(executor, solver, case) for number, case in cases.items()}
+    try:
+        yield from _gather(futures)
+    finally:
+        for future in futures.values():  # what an abandoned run has not started
+            if hasattr(future, "cancel"):
+                future.cancel()
+
+
+def _submit(executor: Executor, solver: Solver, case: Case) -> Any:
+    try:
+        return executor.submit(guarded, solver, case)
+    except Exception as error:  # a broken or closed pool refuses here instead of in `result`
+        refused: Future = Future()
+        refused.set_exception(error)
+        return refused
+
+
+def _gather(futures: dict[int, Any]) -> Iterator[tuple[int, SolverResult, bool]]:
+    """Yields number, result and whether the worker was lost, as they end; takes from `futures` what it has yielded."""
+    pause = SHORTEST
+    while futures:
+        done = [number for number, future in futures.items() if future.done()]
+        for number in done:
+            yield number, *_result(futures.pop(number))
+        pause = SHORTEST if done else min(2 * pause, LONGEST)
+        if futures:
+            time.sleep(pause)
+
+
+def _result(future: Any) -> tuple[SolverResult, bool]:
+    try:
+        return future.result(), False
+    except (Exception, asyncio.CancelledError) as error:  # Dask cancels what it cannot run
+        return crashed(error), True

@@ -1,0 +1,75 @@
+"""
+Stored simulations as one table: an `xarray.Dataset` over the dim `case`.
+
+Cases fail, and a solver may return more numbers for one case than for another, so columns are padded: with NaN, or
+with "" where they are text. A number is NaN unless its case converged; in an array each point speaks for itself, since
+a solver gives NaN where it did not converge to one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray
+
+from sciencegen.solvers.solver import SolverResult, Status
+
+__all__ = ["NOT_RUN", "to_dataset"]
+
+NOT_RUN = "not run"
+ABOUT = ("status", "wall_s", "log")
+Columns = dict[str, list[np.ndarray | None]]
+
+
+def to_dataset(stored: Sequence[tuple[SolverResult, Mapping[str, np.ndarray]] | None], solver: str) -> xarray.Dataset:
+    """`stored` (result and inputs of each case, None if not run) as columns; see `load_simulations` for their names."""
+    results = [None if entry is None else entry[0] for entry in stored]
+    values = _columns([None if r is None else _believed(r) for r in results])
+    groups = {"value": values, "field": _columns([None if r is None else r.fields for r in results]),
+              "asked": _columns([None if entry is None else entry[1] for entry in stored])}
+    about = {"status": ("case", np.array([NOT_RUN if r is None else str(r.status) for r in results], dtype=str)),
+             "wall_s": ("case", np.array([np.nan if r is None else r.wall_s for r in results])),
+             "log": ("case", np.array(["" if r is None else r.log for r in results], dtype=str))}
+    points = _aligned(values)
+    for prefix, columns in groups.items():
+        for name, column in columns.items():
+            own = name if prefix == "value" and name not in ABOUT else f"{prefix}_{name}"
+            data = _stack(column)
+            axes = [f"{own}_axis{k}" for k in range(data.ndim - 1)]
+            axes[:1] = ["point"] if axes and prefix == "value" and points else axes[:1]
+            about[own] = (("case", *axes), data)
+    asked = [name for name in about if name.startswith("asked_") and name[6:] in groups["asked"]]
+    return xarray.Dataset(about, {"case": np.arange(len(stored))}, {"solver": solver}).set_coords(asked)
+
+
+def _believed(result: SolverResult) -> dict[str, np.ndarray]:
+    """The values, NaN in place of a number that did not converge."""
+    blank = result.status != Status.CONVERGED
+    return {k: np.asarray(np.nan if blank and np.ndim(v) == 0 else v) for k, v in result.values.items()}
+
+
+def _columns(rows: Sequence[Mapping[str, np.ndarray] | None]) -> Columns:
+    names = dict.fromkeys(name for row in rows for name in row or ())
+    return {k: [None if row is None or k not in row else np.asarray(row[k]) for row in rows] for k in names}
+
+
+def _aligned(values: Columns) -> bool:
+    """Whether the first axes of all arrays of a case are equally long: what was asked, point by point."""
+    lengths = [{len(array) for array in case if array is not None and array.ndim} for case in zip(*values.values())]
+    return all(len(found) <= 1 for found in lengths)
+
+
+def _stack(column: Sequence[np.ndarray | None]) -> np.ndarray:
+    """`(case, *largest shape)`, padded; a single number stands for a whole row, as in a failed case."""
+    there = [array for array in column if array is not None]
+    rank = max(array.ndim for array in there)
+    shape = tuple(max(n) for n in zip(*(array.shape for array in there if array.ndim == rank)))
+    text = any(array.dtype.kind in "SU" for array in there)
+    kind, blank = (object, "") if text else (np.result_type(float, *there), np.nan)
+    full = np.full((len(column), *shape), blank, dtype=kind)
+    for number, array in enumerate(column):
+        if array is not None and not (text and array.dtype.kind not in "SU"):
+            where = tuple(map(slice, array.shape)) if array.ndim == rank else ()
+            full[(number, *where)] = array
+    return full.astype(str) if text else full

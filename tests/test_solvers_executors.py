@@ -1,0 +1,111 @@
+"""Law: on every executor, a case that crashes, raises, hangs or has no program costs itself alone.
+
+The solver travels as it would from a user's script: by name, to workers that import it.
+"""
+
+import os
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from sciencegen.solvers import Isolated, SolverResult, Status, load_simulations, map_simulations
+
+ROOT = Path(__file__).parents[1]
+CRASH, HANG = (3, 8), 5
+
+
+@dataclass(frozen=True)
+class Wing:
+    """Twice x, unless told to fail."""
+
+    def __call__(self, x: float, fail: str = "") -> SolverResult:
+        if fail == "crash":
+            os._exit(3)
+        if fail == "raise":
+            raise ZeroDivisionError("no such wing")
+        if fail == "hang":
+            time.sleep(600)
+        if fail == "missing":
+            return SolverResult(Status.MISSING, {}, log="no program 'wing'")
+        return SolverResult(Status.CONVERGED, {"y": 2 * x})
+
+
+@contextmanager
+def dask(folder: Path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own imports
+        distributed = pytest.importorskip("distributed")
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "local_directory": str(folder)}
+    with distributed.LocalCluster(processes=True, **options) as cluster, distributed.Client(cluster) as client:
+        yield client
+
+
+@contextmanager
+def slurm_like(folder: Path):
+    """Submitit's executor for one machine, which has the interface of the one for SLURM: a process for each job."""
+    yield pytest.importorskip("submitit").LocalExecutor(folder)
+
+
+@contextmanager
+def own(folder: Path):
+    yield None
+
+
+@contextmanager
+def threads(folder: Path):
+    with ThreadPoolExecutor(3) as pool:
+        yield pool
+
+
+@contextmanager
+def processes(folder: Path):
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        yield pool
+
+
+ENGINES = [own, dask, slurm_like, threads, processes]
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.__name__)
+def test_of_14_cases_2_crash_and_1_hangs_and_11_have_results(engine, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
+    cases = [{"x": float(x), "fail": "crash" if x in CRASH else "hang" if x == HANG else ""} for x in range(14)]
+    with engine(tmp_path / "logs") as executor:
+        results = map_simulations(Isolated(Wing(), timeout=2), cases, executor, out=tmp_path / "out")
+    expected = ["crashed" if x in CRASH else "timeout" if x == HANG else "converged" for x in range(14)]
+    assert [result.status for result in results] == expected
+    assert [result["y"] for result in results if result.status == "converged"] == [
+        2.0 * x for x in range(14) if x not in (*CRASH, HANG)
+    ]
+    stored = load_simulations(tmp_path / "out")
+    assert stored.status.values.tolist() == expected
+    assert int(stored.y.notnull().sum()) == 11
+    assert all("exit status 3" in results[x].log for x in CRASH)
+
+
+@pytest.mark.parametrize("engine", [own, threads], ids=lambda engine: engine.__name__)
+def test_an_exception_and_a_missing_program_cost_themselves(engine, tmp_path):
+    cases = [{"x": 1.0, "fail": fail} for fail in ("raise", "", "missing", "")]
+    with engine(tmp_path) as executor:
+        results = map_simulations(Wing(), cases, executor)
+    assert [result.status for result in results] == ["crashed", "converged", "missing", "converged"]
+    assert "ZeroDivisionError: no such wing" in results[0].log
+
+
+def test_here_every_case_has_a_process_of_its_own_unasked():
+    results = map_simulations(Wing(), [{"x": float(x), "fail": "crash" if x == 1 else ""} for x in range(4)], workers=2)
+    assert [result.status for result in results] == ["converged", "crashed", "converged", "converged"]
+
+
+def test_a_closed_executor_refuses_each_case():
+    with ThreadPoolExecutor(1) as closed:
+        pass
+    results = map_simulations(Wing(), [{"x": 1.0}, {"x": 2.0}], closed)
+    assert [result.status for result in results] == ["crashed", "crashed"]
+    assert "cannot schedule new futures" in results[0].log
