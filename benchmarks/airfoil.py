@@ -28,20 +28,20 @@ import blas  # noqa: F401  (before NumPy)
 import numpy as np
 import torch
 import xarray
-from common import emit, facts, output, whole, write_json
+from common import DATA, airfoil_arguments, airfoil_prior, arguments, emit, facts, output, whole, write_json
 from rows.chosen import Retrieval, Samples
 from rows.cmaes import Restarts
-from rows.ours import Apart, Composed
-from rows.row import ALLOWED, Collection, Row
+from rows.ours import Ours
+from rows.row import ALLOWED, ANGLES, Collection, Row
 from rows.slsqp import MultiStart
 from scores import best_feasible, scores, summary, table, verdict
 from tqdm.auto import tqdm
 
 from sciencegen.airfoil.aero import Counted, NeuralFoil
+from sciencegen.jobs.airfoil.prior import condition_layout, recorded
 from sciencegen.jobs.airfoil.question import DEFAULT_POINTS, Point
 from sciencegen.jobs.airfoil.study import Study
 from sciencegen.jobs.airfoil.verify import verify
-from sciencegen.model import Model, zoo
 
 # On the curve of the default points, Re CL = 1.2e6, from a dash to just above the slowest flight.
 EIGHT = tuple(Point(cl, round(1.2e6 / cl, -4)) for cl in (0.3, 0.45, 0.6, 0.75, 0.9, 1.05, 1.2, 1.3))
@@ -53,9 +53,9 @@ XFOIL_PARTS = ("cl", "cd", "cm", "alpha", "status")
 def rows(file: Path) -> dict[str, Row]:
     """The table's rows by name; `ours` first, because the others get as many evaluations as it has used."""
     data = Collection(file)
-    made = [Composed(OURS), Apart("ours, without composition"), Retrieval("best of the data set", data),
+    made = [Ours(OURS), Ours("ours, without composition", together=False), Retrieval("best of the data set", data),
             Samples("best of N prior samples"), MultiStart(GRADIENT, data),
-            MultiStart("SLSQP, slack as ours", data, slack=True), Restarts("CMA-ES, restarts", data)]
+            MultiStart("SLSQP, without slack", data, slack=False), Restarts("CMA-ES, restarts", data)]
     return {row.name: row for row in made}
 
 
@@ -72,7 +72,6 @@ class Cell:
     def settings(self, budget: int | None) -> dict[str, Any]:
         """What the designs depend on, but for the code; ``budget`` None where the row sets it."""
         more = {"prior": _digest(self.study.energy)} if self.row.learned else {"allowed": list(ALLOWED)}
-        more |= {"slack": self.study.slack} if getattr(self.row, "slack", False) else {}
         return {"row": self.row.name, "points": [str(p) for p in self.study.points], "count": self.count,
                 "seed": self.seed, "budget": budget, "requirements": asdict(self.study.requirements),
                 "objective": self.study.objective.__name__, **more}
@@ -150,13 +149,13 @@ def measure(args: argparse.Namespace, study: Study, out: Path) -> dict[int, dict
 def load_study(args: argparse.Namespace) -> tuple[Study, list[str]]:
     """The study with the trained prior, and which rows are left out where there is none."""
     try:
-        model = Model.load(args.model) if args.model else zoo("airfoil")
+        model = airfoil_prior(args.model)
     except (KeyError, FileNotFoundError) as error:
         if args.model or args.evaluations is None:
             raise ValueError(f"{error}; without a trained prior give --evaluations, as {OURS} cannot set the budget, "
                              "and only the classical rows are made") from error
         learned = [name for name, row in rows(args.data).items() if row.learned]
-        return Study(None, None), learned
+        return Study(condition_layout(recorded(args.data, "train"), ANGLES), None), learned
     return Study(model.layout, model.energy), []
 
 
@@ -191,19 +190,15 @@ def _digest(energy: torch.nn.Module) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    file = Path(__file__).parents[1] / "datasets" / "airfoils.nc"
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--out", required=True, help="directory for the table and the designs")
+    made = arguments(__doc__, "the table and the designs")
+    airfoil_arguments(made)
     made.add_argument("--quick", action="store_true", help="K = 3, one seed, 16 designs: under five minutes")
     made.add_argument("--k", type=int, nargs="+", choices=QUESTIONS, default=list(QUESTIONS))
     made.add_argument("--points", type=Point.parse, nargs="+", help="CL@RE ...: a question of your own instead of --k")
     made.add_argument("--seeds", type=int, default=5)
     made.add_argument("--count", type=int, default=64, help="designs of a row that can choose their number")
     made.add_argument("--evaluations", type=int, help="the budget; as many as ours uses by default")
-    made.add_argument("--rows", nargs="+", choices=list(rows(file)), help="some of the rows only")
-    made.add_argument("--model", help="a model directory instead of the zoo's airfoil prior")
-    made.add_argument("--data", type=Path, default=file, help="datasets/airfoils.nc")
-    made.add_argument("--threads", type=int, default=1, help="of torch")
+    made.add_argument("--rows", nargs="+", choices=list(rows(DATA)), help="some of the rows only")
     return made
 
 

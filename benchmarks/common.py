@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import json
 import math
@@ -14,10 +15,35 @@ from typing import Any
 import torch
 from rich.console import Console
 
-__all__ = ["emit", "facts", "output", "whole", "write_json"]
+from sciencegen.jobs.airfoil.prior import require_condition
+from sciencegen.model import Model, zoo
 
+__all__ = ["DATA", "airfoil_arguments", "airfoil_prior", "arguments", "emit", "facts", "output", "whole", "write_json"]
+
+DATA = Path(__file__).parents[1] / "datasets" / "airfoils.nc"
 PACKAGES = ("sciencegen", "torch", "numpy", "scipy", "xarray", "neuralfoil", "cma")
 WIDTH = 200
+
+
+def arguments(doc: str, files: str) -> argparse.ArgumentParser:
+    """A command line with what every benchmark takes; ``doc`` explains it, ``files`` says what ``--out`` will hold."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--out", required=True, help=f"directory for {files}")
+    made.add_argument("--threads", type=int, default=1, help="of torch")
+    return made
+
+
+def airfoil_arguments(made: argparse.ArgumentParser) -> None:
+    """The options of benchmarks that need the airfoil prior and its data."""
+    made.add_argument("--model", help="a model directory instead of the zoo's airfoil prior")
+    made.add_argument("--data", type=Path, default=DATA, help="datasets/airfoils.nc")
+
+
+def airfoil_prior(directory: str | None) -> Model:
+    """The trained prior in ``directory``, else the zoo's; ValueError if it is none of one operating condition."""
+    model = zoo("airfoil") if directory is None else Model.load(directory)
+    require_condition(model.layout)
+    return model
 
 
 def facts() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 import sciencegen.airfoil.aero
-from sciencegen.airfoil import Aero, Counted, NeuralFoil, cst, drag_at_lift, solve_alpha
+from sciencegen.airfoil import Aero, Counted, NeuralFoil, Search, cst, drag_at_lift, solve_alpha
 from test_airfoil_cst import shapes
 
 pytest.importorskip("neuralfoil")
@@ -158,7 +158,7 @@ def shape() -> Tensor:
 
 
 def test_trim_of_a_parabola_is_its_lower_root(shape):
-    alpha = solve_alpha(bent, shape, 0.7, 1.0, steps=6)
+    alpha = solve_alpha(bent, shape, 0.7, 1.0, Search(steps=6))
     torch.testing.assert_close(alpha, 15 - (150 * (0.8 + shape[:, 0])).sqrt(), atol=1e-9, rtol=0)
 
 
@@ -173,7 +173,7 @@ def test_trim_out_of_reach_is_the_peak(shape):
 
 def test_trim_just_below_the_peak_is_found_between_the_coarse_angles(shape):
     # The coarse angles are 4 degrees apart, at 14 and 18: the lift there is at most 1.4934.
-    trim = drag_at_lift(bent, torch.zeros(18, dtype=torch.float64), 1.499, 1.0, steps=8)
+    trim = drag_at_lift(bent, torch.zeros(18, dtype=torch.float64), 1.499, 1.0, Search(steps=8))
     torch.testing.assert_close(trim.cl.item(), 1.499)
     assert trim.alpha < 15
 
@@ -181,7 +181,7 @@ def test_trim_just_below_the_peak_is_found_between_the_coarse_angles(shape):
 def test_trim_derivatives_are_those_of_the_implicit_function(shape):
     target = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
     flow = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
-    trim = drag_at_lift(bent, shape.requires_grad_(), target, flow, steps=8)
+    trim = drag_at_lift(bent, shape.requires_grad_(), target, flow, Search(steps=8))
     root = (150 * (1.5 + shape[:, 0] - target)).sqrt()
     expected = ((15 - root) ** 2 + flow).sum()
     wanted = torch.autograd.grad(expected, (shape, target, flow))
@@ -201,7 +201,7 @@ def test_trim_gradient_is_that_of_drag_at_constant_lift(aero, generator):
     shape, target = shapes(3, generator).requires_grad_(), torch.tensor([0.3, 0.5, 0.8]).double().requires_grad_()
 
     def drag(shape, target):
-        return drag_at_lift(aero, shape, target, 1e6, steps=12).log_cd
+        return drag_at_lift(aero, shape, target, 1e6, Search(steps=12)).log_cd
 
     assert gradcheck(drag, (shape, target))
 
@@ -226,4 +226,4 @@ def test_trim_builds_no_graph_where_none_is_wanted(aero, generator):
 @pytest.mark.parametrize("wrong", [{"low": 5.0, "high": 5.0}, {"coarse": 2}])
 def test_trim_refuses_angles_that_bracket_nothing(shape, wrong):
     with pytest.raises(ValueError, match="expected low < high and at least 3"):
-        solve_alpha(bent, shape, 0.5, 1.0, **wrong)
+        Search(**wrong)

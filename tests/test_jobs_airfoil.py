@@ -19,13 +19,14 @@ from matplotlib import pyplot
 
 import sciencegen
 from oracles import Counted, close, normal, order
-from sciencegen.airfoil import NeuralFoil, cst, drag_at_lift, read_dat, solve_alpha, write_dat
+from sciencegen.airfoil import NeuralFoil, Search, cst, drag_at_lift, read_dat, solve_alpha, write_dat
 from sciencegen.exact import Gaussian
 from sciencegen.jobs.airfoil import report
 from sciencegen.jobs.airfoil.prior import blends, condition_layout, polars, recorded
 from sciencegen.jobs.airfoil.question import DEFAULT_POINTS, Point, Requirements, at_lift, near_lift
 from sciencegen.jobs.airfoil.study import Study, compose, mean_drag, temperatures
 from sciencegen.jobs.airfoil.verify import verify
+from sciencegen.layout import Layout
 from sciencegen.model import zoo
 from sciencegen.nets.mlp import ScalarMLP
 from sciencegen.network import EnergyNet
@@ -96,7 +97,23 @@ def test_margins_are_the_geometry_less_what_is_required():
 
 def test_flow_margins_are_those_of_the_worst_point():
     cm, confidence = torch.tensor([[-0.1, -0.2], [0.0, 0.1]]), torch.tensor([[0.99, 0.8], [0.95, 0.97]])
-    close(Requirements().flow_margins(cm, confidence), torch.tensor([[-0.067, -0.1], [0.133, 0.05]]), 1e-6)
+    slope = torch.tensor([[0.11, 0.09], [0.1, 0.05]])
+    wanted = torch.tensor([[-0.067, -0.1, 0.0], [0.133, 0.05, -0.04]])
+    close(Requirements().flow_margins(cm, confidence, slope), wanted, 1e-6)
+
+
+@pytest.mark.parametrize("slack", [-0.1, 5.1, float("nan")])
+def test_a_slack_that_says_nothing_is_refused(slack):
+    with pytest.raises(ValueError, match="got a slack of the angle of .* expected 0 to 5"):
+        Requirements(slack=slack)
+
+
+def test_borne_drag_is_that_of_an_angle_off_either_way():
+    log_cd, slope = torch.full((3,), -5.0, dtype=D), torch.tensor([0.2, -0.2, 0.0], dtype=D)
+    got = Requirements(slack=0.5).borne(log_cd, slope)
+    close(got, torch.tensor([-4.9, -4.9, -5.0], dtype=D), 1.1e-3)  # of 5: rounded at the lowest drag
+    assert (got > log_cd).all()
+    close(Requirements(slack=0.0).borne(log_cd, slope), log_cd, 0)
 
 
 @pytest.mark.parametrize("thickness", [0.0, -0.1, 0.4, float("nan")])
@@ -124,6 +141,7 @@ def test_at_lift_takes_the_first_climb_and_reaches_out_of_range_by_extending():
     close(at_lift(polar, alpha, torch.tensor([0.6], dtype=D)).alpha, torch.tensor([0.6], dtype=D))
     close(at_lift(polar, alpha, torch.tensor([1.5], dtype=D)).alpha, torch.tensor([5.2], dtype=D))
     close(at_lift(polar, alpha, torch.tensor([-0.5], dtype=D)).alpha, torch.tensor([-0.5], dtype=D))
+    close(at_lift(polar, alpha, torch.tensor([0.6], dtype=D)).lift_slope, torch.tensor([1.0], dtype=D))
     flat = torch.stack([torch.zeros(6, dtype=D), *normal(3, 6)], -1)[None].requires_grad_()
     got = at_lift(flat, alpha, torch.tensor([0.5], dtype=D))
     (gradient,) = torch.autograd.grad(sum(v.sum() for v in got), flat)
@@ -155,7 +173,7 @@ def test_at_lift_on_a_polar_is_neuralfoil_at_that_lift(step, tolerance):
 def trimmed():
     aero, cl, reynolds = NeuralFoil(), torch.tensor([0.3, 0.7], dtype=D), torch.tensor([3e6, 1e6], dtype=D)
     shape = torch.stack([FOIL, FOIL * 0.9, FOIL * 1.1])
-    alpha = solve_alpha(aero, shape[:, None], cl, reynolds, steps=8)
+    alpha = solve_alpha(aero, shape[:, None], cl, reynolds, Search(steps=8))
     return aero, shape, alpha, cl, reynolds
 
 
@@ -168,6 +186,8 @@ def test_near_lift_is_exact_where_the_gap_is_zero():
         close(got, wanted, 1e-6)
     above, below = (aero(shape[:, None], alpha + side, reynolds).log_cd for side in (1e-4, -1e-4))
     close(slope, (above - below) / 2e-4, 1e-6)
+    above, below = (aero(shape[:, None], alpha + side, reynolds).cl for side in (1e-4, -1e-4))
+    close(at.lift_slope, (above - below) / 2e-4, 1e-6)
 
 
 def test_near_lift_is_off_by_the_square_of_the_gap():
@@ -188,7 +208,8 @@ def test_near_lift_has_the_gradient_at_constant_lift():
     shape = shape.requires_grad_()
     at, *_ = near_lift(aero, shape, alpha.detach(), cl, reynolds)
     (got,) = torch.autograd.grad(at.log_cd.sum(), shape)
-    (wanted,) = torch.autograd.grad(drag_at_lift(aero, shape[:, None], cl, reynolds, steps=8).log_cd.sum(), shape)
+    exact = drag_at_lift(aero, shape[:, None], cl, reynolds, Search(steps=8))
+    (wanted,) = torch.autograd.grad(exact.log_cd.sum(), shape)
     close(got, wanted, 1e-4)
     far, *_ = near_lift(aero, shape, torch.full_like(alpha, 60.0), cl, reynolds)
     assert all(v.isfinite().all() for v in far)
@@ -317,6 +338,40 @@ def test_a_run_again_is_the_same_run():
     again = study().run(4, torch.arange(4), progress=False)
     xarray.testing.assert_identical(again.samples, result().samples)
     np.testing.assert_array_equal(again.seeds, result().seeds)
+
+
+class Stops(ScalarMLP):
+    """A network that is interrupted from the keyboard at one of its calls."""
+
+    def __init__(self, calls: int, size: int) -> None:
+        super().__init__(size, width=8, depth=1)
+        self.calls = calls
+
+    def forward(self, *inputs):
+        self.calls -= 1
+        if not self.calls:
+            raise KeyboardInterrupt
+        return super().forward(*inputs)
+
+
+@pytest.mark.parametrize("calls", [1, 30, 130])  # before the first step, in the first stage, in the second
+def test_an_interrupted_run_is_judged_as_it_is(calls):
+    layout, energy, _ = tiny()
+    stopped = Study(layout, EnergyNet(Stops(calls, layout.size), energy.data, marginals=[layout["shape"]]))
+    found = stopped.run(3, torch.arange(3), progress=False)
+    assert found.status == 1
+    assert found.message.startswith("interrupted after")
+    assert len(found) == len(found.seeds) == len(found.success) == 3
+    assert found.samples.cd.shape == (3, 3)
+    again = stopped.judge(torch.tensor(found.samples["shape"].values))
+    np.testing.assert_allclose(again.fun, found.fun)
+
+
+def test_a_prior_of_something_else_is_refused():
+    layout, energy, _ = tiny()
+    for other in (Layout(u=(4,)), Layout(shape=(18,), polar=(25, 3), log_re=()), compose(layout, energy, 2)[0]):
+        with pytest.raises(ValueError, match=r"got a prior over \{.*\}; expected one of airfoils at one condition"):
+            Study(other, energy)
 
 
 def test_judged_designs_that_cross_are_never_feasible():

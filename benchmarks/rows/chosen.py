@@ -35,7 +35,7 @@ class Retrieval:
         start = self.data.at_points(study)
         fun = study.objective(shape=start.shape, cd=start.at.log_cd.exp(), cm=start.at.cm,
                               confidence=start.at.confidence)
-        short = flow_shortfall(study, start.at.cm, start.at.confidence).clamp_max(0).neg().sum(-1)
+        short = flow_shortfall(study, start.at.cm, start.at.confidence, start.at.lift_slope).clamp_max(0).neg().sum(-1)
         rank = fun.log() + short + 1e3 * ~buildable(study, start.shape)
         return judged_best(study, start.shape[rank.argsort()][:affordable(study, start.shape, budget)], count)
 

@@ -22,7 +22,8 @@ UNREACHED = 1e6
 class Restarts:
     """CMA-ES on the 18 numbers, whitened by the training shapes' covariance; restarted until the budget is spent.
 
-    The objective is log mean drag plus the sum of what requirements (of order one) and lifts fall short by. The angle
+    The objective is log mean drag (borne with the requirements' slack) plus the sum of what requirements (of order
+    one) and lifts fall short by. The angle
     at a lift is found by Newton's method from the angle of the population's best: two evaluations a point, a fourteenth
     of what a search from nothing costs. Returns the ten best feasible shapes of all that were evaluated, then the best
     of each restart. "The CMA Evolution Strategy: A Tutorial" (Hansen, 2016), https://arxiv.org/abs/1604.00772; package
@@ -86,16 +87,17 @@ class Restarts:
         """Penalised objective, whether all is met, and angles ``(n, K)``."""
         at, gap = self._at_lift(study, shapes, alpha.repeat(len(shapes), 1))
         fun = study.objective(shape=shapes, cd=at.log_cd.exp(), cm=at.cm, confidence=at.confidence)
-        short = torch.cat([shape_shortfall(study, shapes), flow_shortfall(study, at.cm, at.confidence)], dim=-1)
+        flow = flow_shortfall(study, at.cm, at.confidence, at.lift_slope)
+        short = torch.cat([shape_shortfall(study, shapes), flow], dim=-1)
         missed = (gap.abs() / LIFT - 1).clamp_min(0).sum(-1)
         value = fun.log() + self.penalty * (short.clamp_max(0).neg().sum(-1) + missed)
         return value.nan_to_num(UNREACHED), (short >= 0).all(-1) & (missed == 0), at.alpha
 
     def _at_lift(self, study: Study, shapes: Tensor, alpha: Tensor) -> tuple[AtLift, Tensor]:
         for _ in range(self.newton):
-            at, gap, _ = near_lift(study.aero, shapes, alpha, study.lifts, study.reynolds)
+            at, gap, slope = near_lift(study.aero, shapes, alpha, study.lifts, study.reynolds)
             alpha = at.alpha
-        return at, gap
+        return at._replace(log_cd=study.requirements.borne(at.log_cd, slope)), gap
 
 
 def _top(generations: list[tuple[Tensor, Tensor, Tensor]], count: int) -> Tensor:

@@ -14,31 +14,24 @@ from .row import MANY
 
 
 @dataclass(frozen=True)
-class Composed:
-    """``Study.run``: compose and sample, refine by the referee, judge. Its evaluations are every other row's budget."""
+class Ours:
+    """``Study.run``: compose and sample, refine by the referee, judge.
+
+    The budget is not looked at: it follows from ``count``, and is every other row's.
+
+    Arguments:
+        together: one airfoil for all operating points; False lets every point design alone, ``count`` airfoils each,
+            all of which are judged at all points.
+    """
 
     learned: ClassVar[bool] = True
     seeds: ClassVar[int] = MANY
     name: str
+    together: bool = True
 
     def __call__(self, study: Study, budget: int, count: int, seed: int) -> Tensor:
-        """All ``count`` designs; the budget is not looked at, it follows from ``count``."""
-        return _run(study, count, seed)
-
-
-@dataclass(frozen=True)
-class Apart:
-    """Every operating point designs alone, ``count`` airfoils each; all of them are judged at all points."""
-
-    learned: ClassVar[bool] = True
-    seeds: ClassVar[int] = MANY
-    name: str
-
-    def __call__(self, study: Study, budget: int, count: int, seed: int) -> Tensor:
-        """``(K * count, 18)``."""
-        return torch.cat([_run(replace(study, points=(point,)), count, seed) for point in study.points])
-
-
-def _run(study: Study, count: int, seed: int) -> Tensor:
-    designs = study.run(count, seeds=torch.arange(count) + seed * count, progress=False)
-    return torch.as_tensor(designs.samples["shape"].values).float()
+        """All ``count`` designs, or ``(K * count, 18)``."""
+        seeds = torch.arange(count) + seed * count
+        questions = [study.points] if self.together else [(point,) for point in study.points]
+        runs = [replace(study, points=points).run(count, seeds, progress=False) for points in questions]
+        return torch.cat([torch.as_tensor(run.samples["shape"].values).float() for run in runs])

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from sciencegen.jobs.airfoil.prior import recorded
 from sciencegen.jobs.airfoil.question import AtLift, at_lift
-from sciencegen.jobs.airfoil.study import FLOW_GAIN, FLOW_TOLERANCE, SHAPE_GAIN, SHAPE_TOLERANCE, Study
+from sciencegen.jobs.airfoil.study import FLOW_GAIN, FLOW_TOLERANCE, HARD, SHAPE_GAIN, SHAPE_TOLERANCE, Study
 
-# The referee lets some margins fall short by a tolerance, and never the sides cross or the edge's gap be negative. Who
-# optimises is told, but for a share lost to rounding.
+# The referee lets all margins but the hard ones fall short by a tolerance. Who optimises is told, but for a share lost
+# to rounding.
 USED, ROUNDING = 0.9, 1e-6
-ALLOWED = tuple(USED * t if forgiven else -ROUNDING for t, forgiven in zip(SHAPE_TOLERANCE, (1, 1, 0, 1, 0)))
+ALLOWED = tuple(-ROUNDING if hard else USED * tolerance for tolerance, hard in zip(SHAPE_TOLERANCE, HARD))
 MANY = 1000
+ANGLES = torch.arange(-6.0, 19.0)  # of the recorded polars, degrees
 
 
 class Row(Protocol):
@@ -75,8 +76,7 @@ class Collection:
         share = ((wanted - low) / (high - low)).clamp(0, 1)[..., None, None]
         number = torch.arange(len(log_re))[:, None]
         polar = self.rows["polar"][number, right - 1].lerp(self.rows["polar"][number, right], share)
-        alpha = torch.arange(-6.0, 19.0)
-        return Start(self.shapes, at_lift(polar, alpha, study.lifts))
+        return Start(self.shapes, at_lift(polar, ANGLES, study.lifts))
 
 
 def shape_shortfall(study: Study, shape: Tensor) -> Tensor:
@@ -85,11 +85,12 @@ def shape_shortfall(study: Study, shape: Tensor) -> Tensor:
     return (margins + margins.new_tensor(ALLOWED)) / margins.new_tensor(SHAPE_GAIN)
 
 
-def flow_shortfall(study: Study, cm: Tensor, confidence: Tensor) -> Tensor:
-    """``(*B, K)`` twice to ``(*B, 2 K)``: as :func:`shape_shortfall`, each operating point's moment and confidence."""
+def flow_shortfall(study: Study, cm: Tensor, confidence: Tensor, lift_slope: Tensor) -> Tensor:
+    """``(*B, K)`` each to ``(*B, 3 K)``: as :func:`shape_shortfall`, of each operating point's flow."""
     need = study.requirements
     parts = [(value - least + USED * tolerance) / gain for value, least, tolerance, gain
-             in zip((cm, confidence), (need.cm, need.confidence), FLOW_TOLERANCE, FLOW_GAIN)]
+             in zip((cm, confidence, lift_slope), (need.cm, need.confidence, need.lift_slope), FLOW_TOLERANCE,
+                    FLOW_GAIN)]
     return torch.cat(parts, dim=-1)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,26 +11,27 @@ import torch
 from scipy.optimize import Bounds, minimize
 from torch import Tensor
 
-from sciencegen.jobs.airfoil.study import FLOW_GAIN, SMOOTH, Study
+from sciencegen.jobs.airfoil.study import FLOW_GAIN, Study
 
 from .row import MANY, Collection, Spent, flow_shortfall, shape_shortfall
 
 ANGLE = 2.0  # degrees, the unit of the variables that are angles
 LIFT = 0.1  # the unit of the lift's equality constraint
-ANGLES = (-8.0, 16.0)
+BOUND = ("cm", "confidence", "lift_slope")  # what flow_shortfall takes
+LIMITS = (-8.0, 16.0)
 
 
 @dataclass(frozen=True)
 class MultiStart:
     """SLSQP over 18 shape numbers and K angles, from one random training airfoil after the other.
 
-    Lift is an equality constraint at each point, a requirement an inequality, log mean drag the objective: one
-    evaluation of K rows an iterate, cached for values and gradients. An end point is returned whatever it is, the run
-    that the budget cuts off is not (unless it is the only one). "A Software Package for Sequential Quadratic
-    Programming" (Kraft, 1988), through SciPy.
+    Lift is an equality constraint at each point, a requirement an inequality, log mean drag the objective (borne with
+    the requirements' slack): one evaluation of K rows an iterate, cached for values and gradients. An end point is
+    returned whatever it is, the run that the budget cuts off is not (unless it is the only one). "A Software Package
+    for Sequential Quadratic Programming" (Kraft, 1988), through SciPy.
 
     Arguments:
-        slack: minimise drag with ``study.slack``, as this package's refinement does, not drag itself.
+        slack: False does without the requirements' slack and minimises drag itself, the naive way.
         iterations, precision: of SLSQP.
     """
 
@@ -38,19 +39,21 @@ class MultiStart:
     seeds: ClassVar[int] = MANY
     name: str
     data: Collection
-    slack: bool = False
+    slack: bool = True
     iterations: int = 150
     precision: float = 1e-5
 
     def __call__(self, study: Study, budget: int, count: int, seed: int) -> Tensor:
         """End points of as many starts as the budget allows."""
+        need = study.requirements
+        study = replace(study, requirements=replace(need, slack=need.slack if self.slack else 0.0))
         start = self.data.at_points(study)
         scale = torch.cat([start.shape.std(0), torch.full((len(study.points),), ANGLE)]).double()
         bounds = self._bounds(start.shape, scale, len(study.points))
         ends: list[Tensor] = []
         for number in torch.randperm(len(start.shape), generator=torch.Generator().manual_seed(seed)).tolist():
-            first = torch.cat([start.shape[number], start.at.alpha[number].clamp(*ANGLES)]).double() / scale
-            flow = Flow(study, scale, budget, study.slack if self.slack else 0.0)
+            first = torch.cat([start.shape[number], start.at.alpha[number].clamp(*LIMITS)]).double() / scale
+            flow = Flow(study, scale, budget)
             try:
                 end = self._solve(flow, first.numpy().clip(bounds.lb, bounds.ub), bounds)
             except Spent:
@@ -68,18 +71,17 @@ class MultiStart:
 
     def _bounds(self, shapes: Tensor, scale: Tensor, points: int) -> Bounds:
         low, high = (torch.cat([end, torch.full((points,), angle)]).double() / scale
-                     for end, angle in zip((shapes.amin(0), shapes.amax(0)), ANGLES))
+                     for end, angle in zip((shapes.amin(0), shapes.amax(0)), LIMITS))
         return Bounds(low.numpy(), high.numpy())
 
 
 @dataclass
 class Flow:
-    """Objective ``()``, lift gaps ``(K,)`` and margins ``(5 + 2 K,)`` of scaled variables, and their Jacobians."""
+    """Objective ``()``, lift gaps ``(K,)`` and margins ``(5 + 3 K,)`` of scaled variables, and their Jacobians."""
 
     study: Study
     scale: Tensor
     budget: int
-    slack: float = 0.0
     last: bytes = b""
     shape: Tensor = field(default_factory=lambda: torch.zeros(18))
     values: Any = None
@@ -104,8 +106,8 @@ class Flow:
         flow = self._flow(bodies, alpha)
         seen = {k: v.detach()[None].requires_grad_() for k, v in flow.items()} | {
             "shape": at[None, :18].clone().requires_grad_()}
-        fun = torch.log(study.objective(**{k: v for k, v in seen.items() if k != "cl"}))
-        margins = torch.cat([shape_shortfall(study, at[:18]), flow_shortfall(study, flow["cm"], flow["confidence"])])
+        fun = torch.log(study.objective(**{k: v for k, v in seen.items() if k not in ("cl", "lift_slope")}))
+        margins = torch.cat([shape_shortfall(study, at[:18]), flow_shortfall(study, *(flow[k] for k in BOUND))])
         gaps = (flow["cl"] - study.lifts) / LIFT
         self.values = [float(fun.detach()), gaps.detach().numpy(), margins.detach().numpy()]
         self.pull = lambda: self._pull(fun.sum(), seen, dict(zip(flow, _slopes(flow.values(), bodies, alpha))))
@@ -115,20 +117,17 @@ class Flow:
             out = self.study.aero(bodies, angle, self.study.reynolds.double())
             return out.cl, out.log_cd, out.cm, out.confidence
 
-        if self.slack:  # what drag would be at an angle off by as much, as in Study.refine
-            (cl, log_cd, cm, confidence), slopes = torch.func.jvp(flow, (alpha,), (torch.ones_like(alpha),))
-            log_cd = log_cd + self.slack * (slopes[1] ** 2 + SMOOTH**2).sqrt()
-        else:
-            cl, log_cd, cm, confidence = flow(alpha)
-        return {"cl": cl, "cd": log_cd.exp(), "cm": cm, "confidence": confidence}
+        (cl, log_cd, cm, confidence), slopes = torch.func.jvp(flow, (alpha,), (torch.ones_like(alpha),))
+        borne = self.study.requirements.borne(log_cd, slopes[1])
+        return {"cl": cl, "cd": borne.exp(), "cm": cm, "confidence": confidence, "lift_slope": slopes[0]}
 
     def _pull(self, fun: Tensor, seen: dict[str, Tensor], rows: dict[str, Tensor]) -> list[np.ndarray]:
-        """Jacobians ``(n,), (K, n), (5 + 2 K, n)`` of the values, with those of the flow, ``rows[name] (K, n)``."""
+        """Jacobians ``(n,), (K, n), (5 + 3 K, n)`` of the values, with those of the flow, ``rows[name] (K, n)``."""
         pulled = torch.autograd.grad(fun, list(seen.values()), allow_unused=True, materialize_grads=True)
         weights = dict(zip(seen, pulled))
         shape = lambda v: torch.nn.functional.pad(v, (0, len(self.study.points)))
         total = shape(weights["shape"][0]) + sum(weights[k][0] @ rows[k] for k in rows)
-        margins = torch.cat([shape(self._shape_slopes()), rows["cm"] / FLOW_GAIN[0], rows["confidence"] / FLOW_GAIN[1]])
+        margins = torch.cat([shape(self._shape_slopes()), *(rows[k] / gain for k, gain in zip(BOUND, FLOW_GAIN))])
         return [(j * self.scale).numpy() for j in (total, rows["cl"] / LIFT, margins)]
 
     def _shape_slopes(self) -> Tensor:

@@ -8,13 +8,14 @@ from sciencegen.airfoil import cst, uiuc
 from sciencegen.airfoil.aero import Aero, Counted, NeuralFoil
 from sciencegen.airfoil.dat import read_dat, write_dat
 from sciencegen.airfoil.fitting import Fit, fit, normalize
-from sciencegen.airfoil.trim import Trim, drag_at_lift, solve_alpha
+from sciencegen.airfoil.trim import Search, Trim, drag_at_lift, solve_alpha
 
 __all__ = [
     "Aero",
     "Counted",
     "Fit",
     "NeuralFoil",
+    "Search",
     "Trim",
     "cst",
     "drag_at_lift",

@@ -19,6 +19,7 @@ References:
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -42,62 +43,59 @@ class Trim(NamedTuple):
     log_cd: Tensor
 
 
-def drag_at_lift(
-    aero: Callable[[Tensor, Tensor, Tensor], Aero],
-    shape: Tensor,
-    cl: Tensor | float,
-    reynolds: Tensor | float,
-    low: float = -10.0,
-    high: float = 18.0,
-    coarse: int = 8,
-    steps: int = 3,
-) -> Trim:
-    """Drag, moment and confidence at a given lift; one row more than :func:`solve_alpha` per lift.
-
-    First derivatives with respect to ``shape``, ``cl`` and ``reynolds`` are those at constant lift.
+@dataclass(frozen=True)
+class Search:
+    """Where and how finely an angle is looked for.
 
     Args:
-        aero: a function of shape (*B, 18), angle (*B) in degrees and Reynolds number (*B), such as ``NeuralFoil``.
-        shape: (*B, 18), chords.
-        cl, reynolds: the lift coefficient asked for and the chord Reynolds number, (*B); all broadcast.
         low, high: limits of the angle, degrees.
         coarse: evenly spaced angles at which a bracket is looked for.
         steps: secant steps inside the bracket.
 
     Raises:
-        ValueError: as :func:`solve_alpha`.
+        ValueError: where the angles are not in order or ``coarse`` is less than 3.
     """
-    alpha = solve_alpha(aero, shape, cl, reynolds, low, high, coarse, steps)
+
+    low: float = -10.0
+    high: float = 18.0
+    coarse: int = 8
+    steps: int = 3
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high or self.coarse < 3:
+            raise ValueError(f"got {self.coarse} angles from {self.low} to {self.high} degrees; expected low < high "
+                             "and at least 3; give a wider range")
+
+
+def drag_at_lift(aero: Callable[[Tensor, Tensor, Tensor], Aero], shape: Tensor, cl: Tensor | float,
+                 reynolds: Tensor | float, search: Search = Search()) -> Trim:
+    """Drag, moment and confidence at a given lift; one row more than :func:`solve_alpha` per lift.
+
+    First derivatives with respect to ``shape``, ``cl`` and ``reynolds`` are those at constant lift; arguments as in
+    :func:`solve_alpha`.
+    """
+    alpha = solve_alpha(aero, shape, cl, reynolds, search)
     flow = aero(shape, alpha, reynolds)
     return Trim(alpha, flow.cl, flow.cd, flow.cm, flow.confidence, flow.log_cd)
 
 
-def solve_alpha(
-    aero: Callable[[Tensor, Tensor, Tensor], Aero],
-    shape: Tensor,
-    cl: Tensor | float,
-    reynolds: Tensor | float,
-    low: float = -10.0,
-    high: float = 18.0,
-    coarse: int = 8,
-    steps: int = 3,
-) -> Tensor:
-    """The angle (*B), degrees, at which an airfoil reaches a lift below stall; arguments as in :func:`drag_at_lift`.
+def solve_alpha(aero: Callable[[Tensor, Tensor, Tensor], Aero], shape: Tensor, cl: Tensor | float,
+                reynolds: Tensor | float, search: Search = Search()) -> Tensor:
+    """The angle (*B), degrees, at which an airfoil reaches a lift below stall.
 
     Where the lift is out of reach the gradient is 0. Of several such angles (lift curves at low Reynolds numbers may
-    have a dent), the one nearest 0 degrees is taken. Evaluates ``coarse`` rows per airfoil and Reynolds number, and
-    ``steps + 2`` per airfoil, Reynolds number and lift.
+    have a dent), the one nearest 0 degrees is taken. Evaluates ``search.coarse`` rows per airfoil and Reynolds number,
+    and ``search.steps + 2`` per airfoil, Reynolds number and lift.
 
-    Raises:
-        ValueError: where the angles are not in order or ``coarse`` is less than 3.
+    Args:
+        aero: a function of shape (*B, 18), angle (*B) in degrees and Reynolds number (*B), such as ``NeuralFoil``.
+        shape: (*B, 18), chords.
+        cl, reynolds: the lift coefficient asked for and the chord Reynolds number, (*B); all broadcast.
+        search: limits of the angle, and how finely it is looked for.
     """
-    if not low < high or coarse < 3:
-        raise ValueError(
-            f"got {coarse} angles from {low} to {high} degrees; expected low < high and at least 3; give a wider range"
-        )
     target = torch.as_tensor(cl, dtype=shape.dtype, device=shape.device)
     flow = torch.as_tensor(reynolds, dtype=shape.dtype, device=shape.device)
-    angles = torch.linspace(low, high, coarse, dtype=shape.dtype, device=shape.device)
+    angles = torch.linspace(search.low, search.high, search.coarse, dtype=shape.dtype, device=shape.device)
 
     def gap(alpha: Tensor) -> Tensor:
         return aero(shape, alpha, flow).cl - target
@@ -107,8 +105,8 @@ def solve_alpha(
         angles, gaps = _insert(_vertex(gaps, angles), gap, angles, gaps)
         inside = _rises(gaps).any(-1)
         nearest = angles.gather(-1, gaps.abs().argmin(-1, keepdim=True)).squeeze(-1)
-        start = torch.where(inside, _illinois(gap, *_bracket(gaps, angles), steps), nearest)
-    return torch.where(inside, _newton(aero, shape, target, flow, start), start).clamp(low, high)
+        start = torch.where(inside, _illinois(gap, *_bracket(gaps, angles), search.steps), nearest)
+    return torch.where(inside, _newton(aero, shape, target, flow, start), start).clamp(search.low, search.high)
 
 
 def _newton(

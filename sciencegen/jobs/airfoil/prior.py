@@ -27,7 +27,7 @@ from ...model import Model, Recipe
 from ...network import EnergyNet
 from ...train import Levels, fit
 
-__all__ = ["blends", "condition_layout", "polars", "recorded", "train"]
+__all__ = ["blends", "condition_layout", "polars", "recorded", "require_condition", "train"]
 
 QUANTITIES = ("cl", "log_cd", "cm", "confidence")
 LARGEST_BLEND = 0.6
@@ -74,6 +74,17 @@ def condition_layout(rows: dict[str, Tensor], alpha: Tensor) -> Layout:
                        coords={"alpha": alpha.tolist()}),
         log_re=Variable((), loc=6.0, scale=3**-0.5, units="1"),
     )
+
+
+def require_condition(layout: Layout) -> None:
+    """ValueError unless ``layout`` is one of :func:`condition_layout`: the parts of one operating condition."""
+    polar = layout.variables.get("polar")
+    shapes = {name: variable.shape for name, variable in layout.variables.items()}
+    angles = len(polar.coords.get("alpha", ())) if polar is not None else 0
+    if shapes != {"shape": (18,), "polar": (angles, len(QUANTITIES)), "log_re": ()}:
+        raise ValueError(f"got a prior over {shapes}; expected one of airfoils at one condition: shape (18,), "
+                         f"polar (A, {len(QUANTITIES)}) with coordinate alpha, log_re (); train it by 'sciencegen "
+                         "train airfoil'")
 
 
 def train(file: str | os.PathLike, directory: str | os.PathLike, steps: int = 22_000, count: int = 160_000,

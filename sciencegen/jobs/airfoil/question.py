@@ -20,6 +20,7 @@ __all__ = ["DEFAULT_POINTS", "AtLift", "Point", "Requirements", "at_lift", "near
 LIFTS = (-0.3, 1.5)
 REYNOLDS = (1e5, 1e7)
 AFT = 0.9
+SMOOTH = 0.01  # of log drag a degree: rounds the corner at the polar's lowest drag
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ DEFAULT_POINTS = (Point(0.4, 3e6), Point(0.8, 1.5e6), Point(1.2, 1e6))
 
 @dataclass(frozen=True)
 class Requirements:
-    """What an airfoil must keep to: it can be built, trimmed, and believed.
+    """What an airfoil must keep to: it can be built, trimmed, and believed, also where the angle is a little off.
 
     Arguments:
         thickness: least maximum thickness, chords.
@@ -66,6 +67,10 @@ class Requirements:
         trailing_edge_angle: least, degrees.
         cm: lowest pitching moment about the quarter chord at any operating point (nose up is positive).
         confidence: NeuralFoil's least trust in itself at any operating point, 0 to 1.
+        lift_slope: least growth of lift at any operating point, per degree; 0.11 in attached flow, falling to 0 at
+            stall, of which NeuralFoil and XFOIL differ about the angle.
+        slack: an error of the angle, degrees, that a design must bear: while it is sought, drag counts as what it would
+            be that far up its own slope. Optima on a knife's edge, where NeuralFoil and XFOIL part, lose their appeal.
     """
 
     thickness: float = 0.12
@@ -73,12 +78,16 @@ class Requirements:
     trailing_edge_angle: float = 6.0
     cm: float = -0.133
     confidence: float = 0.9
+    lift_slope: float = 0.09
+    slack: float = 0.5
 
     def __post_init__(self) -> None:
         if not 0 < self.thickness < 0.4:
             raise ValueError(f"got a least thickness of {self.thickness:g}; expected 0 to 0.4 chords")
         if not -1 < self.cm < 1:
             raise ValueError(f"got a lowest pitching moment of {self.cm:g}; expected -1 to 1")
+        if not 0 <= self.slack <= 5:
+            raise ValueError(f"got a slack of the angle of {self.slack:g} degrees; expected 0 to 5")
 
     def shape_margins(self, shape: Tensor) -> Tensor:
         """``(*B, 18) -> (*B, 5)``: maximum, aft and least thickness (chords), edge angle (radians), edge gap."""
@@ -87,18 +96,24 @@ class Requirements:
         return torch.stack([cst.max_thickness(shape) - self.thickness, aft - self.aft_thickness,
                             cst.least_thickness(shape), angle, shape[..., 17]], dim=-1)
 
-    def flow_margins(self, cm: Tensor, confidence: Tensor) -> Tensor:
-        """``(*B, K)`` twice to ``(*B, 2)``: the worst operating point's moment and confidence."""
-        return torch.stack([cm.amin(-1) - self.cm, confidence.amin(-1) - self.confidence], dim=-1)
+    def flow_margins(self, cm: Tensor, confidence: Tensor, lift_slope: Tensor) -> Tensor:
+        """``(*B, K)`` each to ``(*B, 3)``: the worst operating point's moment, confidence and slope of lift."""
+        return torch.stack([cm.amin(-1) - self.cm, confidence.amin(-1) - self.confidence,
+                            lift_slope.amin(-1) - self.lift_slope], dim=-1)
+
+    def borne(self, log_cd: Tensor, slope: Tensor) -> Tensor:
+        """Log drag ``slack`` degrees up its own ``slope`` (a degree), either way; a smooth function of both."""
+        return log_cd + self.slack * (slope**2 + SMOOTH**2).sqrt() if self.slack else log_cd
 
 
 class AtLift(NamedTuple):
-    """An airfoil at a lift, each ``(*B, K)``: angle of attack (degrees), log drag, moment, confidence."""
+    """An airfoil at a lift, ``(*B, K)`` each: angle (degrees), log drag, moment, confidence, lift per degree."""
 
     alpha: Tensor
     log_cd: Tensor
     cm: Tensor
     confidence: Tensor
+    lift_slope: Tensor
 
 
 def at_lift(polar: Tensor, alpha: Tensor, cl: Tensor) -> AtLift:
@@ -120,7 +135,7 @@ def at_lift(polar: Tensor, alpha: Tensor, cl: Tensor) -> AtLift:
     rise = high[..., 0] - low[..., 0]
     share = ((cl - low[..., 0]) / torch.where(rise.abs() < 0.01, 0.01, rise)).clamp(-2, 3)
     _, log_cd, cm, confidence, angle = (low + share[..., None] * (high - low)).unbind(-1)
-    return AtLift(angle, log_cd, cm, confidence)
+    return AtLift(angle, log_cd, cm, confidence, rise / (high[..., 4] - low[..., 4]))
 
 
 def near_lift(aero: NeuralFoil, shape: Tensor, alpha: Tensor, cl: Tensor, reynolds: Tensor
@@ -138,4 +153,4 @@ def near_lift(aero: NeuralFoil, shape: Tensor, alpha: Tensor, cl: Tensor, reynol
     gap = cl - values[0]
     turn = gap / slopes[0].clamp_min(0.02)
     turn = turn / (1 + turn.abs())  # at most a degree: beyond, the slopes tell nothing
-    return AtLift(alpha + turn, *(v + turn * s for v, s in zip(values[1:], slopes[1:]))), gap, slopes[1]
+    return AtLift(alpha + turn, *(v + turn * s for v, s in zip(values[1:], slopes[1:])), slopes[0]), gap, slopes[1]
