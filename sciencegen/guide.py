@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from .calls import Asking
-from .energy import Energy, require_rows, score_only
+from .energy import Energy, Potential, require_rows, score_only
+from .moments import Moments
 
-__all__ = ["Moments", "Projected", "Tweedie"]
+__all__ = ["Moments", "Projected", "Tweedie", "dps"]
 
 
 class Tweedie(Energy):
@@ -62,66 +63,6 @@ class Tweedie(Energy):
         return f"Tweedie({self.prior!r}, {self.potential!r})"
 
 
-class Moments(Energy):
-    r"""``prior`` given the linear measurement ``y = A x_0 + noise``, with the posterior's covariance accounted for.
-
-    ``score = s + J^T A^T (noise^2 + sigma^2 A J A^T)^{-1} (y - A mean)`` with ``J = d mean / d x``: exact for a
-    Gaussian prior at every sigma. Matrix-free: conjugate gradients on vector-Jacobian products of the prior, at most
-    ``iterations`` of them. The prior's network is called once a score and its backward pass up to ``iterations + 1``
-    times. The score has no graph: TypeError if a gradient is wanted through it.
-
-    "Learning Diffusion Priors from Observations by Expectation Maximization" (Rozet et al., 2024),
-    https://arxiv.org/abs/2405.13712
-
-    Arguments:
-        A: matrix ``(m, d)``, or a function ``(*B, d) -> (*B, m)`` that is linear up to a constant.
-        y: ``(m,)`` or ``(*B, m)``.
-        noise: standard deviation, a number or ``(m,)``.
-        iterations: of the conjugate gradients.
-        floor: a learned ``J`` need not be positive. Along a direction of the measurement in which it is below
-            ``floor / (1 + sigma^2)``, this share of a unit Gaussian's, the solution goes no further.
-    """
-
-    exact = False
-
-    def __init__(self, prior: Energy, A: Tensor | Callable[[Tensor], Tensor], y: Tensor, noise: float | Tensor,
-                 iterations: int = 20, floor: float = 0.01) -> None:
-        super().__init__()
-        self.prior, self.iterations, self.floor = prior, iterations, floor
-        self.measure = (lambda x: x @ A.to(x).mT) if isinstance(A, Tensor) else A
-        self.register_buffer("y", torch.as_tensor(y), persistent=False)
-        self.register_buffer("noise", torch.as_tensor(noise, dtype=torch.float64), persistent=False)
-
-    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        raise score_only(self)
-
-    def ask(self, x: Tensor, sigma: Tensor) -> Asking:
-        yield []
-        if torch.is_grad_enabled() and x.requires_grad:
-            raise TypeError("got a state whose gradient is wanted through the score of Moments, which has none; put "
-                            "Moments outermost, Moments(Tweedie(prior, f), A, y, noise), or use backprop=False")
-        with torch.enable_grad():
-            v = x.detach().requires_grad_()
-            mean = self.prior.mean(v, sigma)
-            origin = torch.zeros_like(v).requires_grad_()
-            seen = self.measure(origin)
-        offset, noise, trust = seen.detach(), self.noise.to(x), self.floor * sigma**2 / (1 + sigma**2)
-
-        def back(z: Tensor) -> Tensor:  # A^T z, of z in units of the noise
-            return torch.autograd.grad(seen, origin, z / noise, retain_graph=True)[0]
-
-        def pull(z: Tensor) -> Tensor:  # J^T A^T z
-            return torch.autograd.grad(mean, v, back(z), retain_graph=True)[0]
-
-        def system(z: Tensor) -> tuple[Tensor, Tensor]:
-            least = (z**2).sum(-1, keepdim=True) + trust * (back(z) ** 2).sum(-1, keepdim=True)
-            return z + sigma**2 * (self.measure(pull(z)) - offset) / noise, least
-
-        misfit = (self.y.to(x) - self.measure(mean.detach())) / noise
-        push = pull(conjugate_gradients(system, misfit, self.iterations))
-        return None, ((mean - x) / sigma**2).detach() + push
-
-
 class Projected(Energy):
     """``prior`` whose Tweedie mean is projected onto a constraint, ``project(x) -> x``.
 
@@ -147,23 +88,24 @@ class Projected(Energy):
         return f"Projected({self.prior!r}, {self.project!r})"
 
 
-def conjugate_gradients(system: Callable[[Tensor], tuple[Tensor, Tensor]], right: Tensor, iterations: int) -> Tensor:
-    """Solve ``system(z)[0] = right`` row by row, ``(*B, m)``, by a set number of iterations; rows stay independent.
+def dps(prior: Energy, A: Tensor | Callable[[Tensor], Tensor], y: Tensor, zeta: float | Callable[[Tensor], Tensor],
+        squared: bool = False) -> Energy:
+    r"""``Tweedie(prior, zeta |y - A x|)``: guidance by one scalar, the field's baseline; for work use :class:`Moments`.
 
-    ``system(z)[1] (*B, 1)`` is the least curvature along ``z`` that is believed; a row stops where it is less.
-    "The Conjugate Gradient Method and Trust Regions in Large Scale Optimization" (Steihaug, 1983),
-    https://doi.org/10.1137/0720042
+    The norm is "DiffusionPDE: Generative PDE-Solving Under Partial Observation" (Huang et al., 2024),
+    https://arxiv.org/abs/2406.17763, and ``|y - A x|^2`` (``squared``) is what most others take. ``zeta`` is a number
+    or a function of Tweedie's level ``t = sigma / sqrt(1 + sigma^2)``, hence ``sigma^2 = t^2 / (1 - t^2)``: a step of
+    the flow from ``a`` to ``b`` moves by ``zeta a (a - b)`` times the gradient, so that ``w`` times the gradient at
+    each step, as published, is ``zeta = w / a (a - b)``.
+
+    Arguments:
+        A: matrix ``(m, d)``, or a function ``(*B, d) -> (*B, m)``.
+        y: ``(m,)`` or ``(*B, m)``.
     """
-    z, residual = torch.zeros_like(right), right
-    direction, square = residual, (residual**2).sum(-1, keepdim=True)
-    tiny = torch.finfo(right.dtype).tiny
-    going = torch.ones_like(square, dtype=torch.bool)
-    for _ in range(min(iterations, right.shape[-1] + 2)):
-        image, least = system(direction)
-        curvature = (direction * image).sum(-1, keepdim=True)
-        going = going & (curvature >= least) & (curvature > tiny)
-        size = torch.where(going, square / curvature, 0)
-        z, residual = z + size * direction, residual - size * image
-        fresh = (residual**2).sum(-1, keepdim=True)
-        direction, square = residual + fresh / square.clamp_min(tiny) * direction, fresh
-    return z
+    measure = (lambda x: x @ A.to(x).mT) if isinstance(A, Tensor) else A
+
+    def distance(x: Tensor) -> Tensor:
+        square = ((torch.as_tensor(y).to(x) - measure(x)) ** 2).sum(-1)
+        return square if squared else (square + torch.finfo(x.dtype).tiny).sqrt()
+
+    return Tweedie(prior, zeta * Potential(distance))

@@ -5,16 +5,20 @@ from __future__ import annotations
 import html
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xarray
 
-from . import plot
+from . import metrics, plot
 
 __all__ = ["Result"]
+
+_MORE = ("data", "truth")  # what an inverse problem has beside its samples
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,10 @@ class Result:
         history: each term's energy (and a kernel's acceptance) over ``step`` and ``sample``, with coordinate ``sigma``.
         seeds: ``(sample,)`` the random stream of each sample; the same seeds give the same samples.
         config: settings and versions.
+        data: of an inverse problem: over ``measurement`` its ``value``, ``noise``, ``predicted`` (what each sample
+            would have read) and, if known, the ``variable`` and where; over ``sample`` the ``misfit`` (root mean
+            square, in units of the noise; one is as it should be) and the ``residual`` of the law (its 2-norm).
+        truth: of an inverse problem, where it is known: the parts in physical units.
     """
 
     samples: xarray.Dataset
@@ -42,12 +50,53 @@ class Result:
     history: xarray.Dataset
     seeds: np.ndarray
     config: dict[str, Any] = field(default_factory=dict)
+    data: xarray.Dataset = field(default_factory=xarray.Dataset)
+    truth: xarray.Dataset = field(default_factory=xarray.Dataset)
 
     def __len__(self) -> int:
         return self.samples.sizes["sample"]
 
+    def posterior(self, level: float = 0.9) -> xarray.Dataset:
+        """Each variable's ``mean``, ``spread`` (standard deviation), ``lower``, ``upper`` over the dim ``statistic``.
+
+        The ends are those of the central ``level`` interval, by the ``k / (S + 1)`` rule of
+        :func:`sciencegen.metrics.coverage`: NaN if there are too few samples for it. All are in the variable's unit.
+        """
+        few = (len(self) + 1) * (1 - level) / 2 < 1 - 1e-9
+        with xarray.set_options(keep_attrs=True):
+            ends = [self.samples.quantile((1 + sign * level) / 2, "sample", method="weibull").drop_vars("quantile")
+                    for sign in (-1, 1)]
+            found = [self.samples.mean("sample"), self.samples.std("sample", ddof=1 if len(self) > 1 else 0),
+                     *(end.where(not few) for end in ends)]
+            return xarray.concat(found, "statistic").assign_coords(statistic=["mean", "spread", "lower", "upper"])
+
+    def scores(self, truth: Mapping[str, Any] | None = None, level: float = 0.9) -> xarray.Dataset:
+        """How good the ensemble is, by the truth: each variable over the dim ``score``.
+
+        ``error`` of the mean and ``sample_error`` of the single samples (root mean square) are relative to the truth's
+        2-norm; ``crps`` is a mean in the variable's unit; ``coverage`` is the share of numbers inside the central
+        ``level`` interval. ValueError if there is no truth, or too few samples for the interval.
+        """
+        truth = self.truth if truth is None else truth
+        if not len(truth):
+            raise ValueError("got no truth; expected scores(truth), or invert(..., truth=...)")
+        names, found = ("error", "sample_error", "crps", "coverage"), {}
+        for name, value in self.samples.data_vars.items():
+            samples = torch.as_tensor(value.values).double().reshape(len(self), -1)
+            wanted = torch.as_tensor(np.asarray(truth[name])).double().flatten()
+            each = metrics.relative_error(samples, wanted.expand_as(samples))
+            found[name] = ("score", [float(v) for v in (
+                metrics.relative_error(samples.mean(0), wanted), each.square().mean().sqrt(),
+                metrics.crps(samples, wanted).mean(), metrics.coverage(samples, wanted, level))])
+        return xarray.Dataset(found, {"score": list(names)})
+
     def plot(self) -> tuple[Any, Any]:
-        """Figure and axes: the terms' energies on the way, and the spread of what came out; never shown."""
+        """Figure and axes, never shown: of an inverse problem truth, data, mean and spread of each field.
+
+        Otherwise the terms' energies on the way, and the spread of what came out.
+        """
+        if self.data.sizes and any(value.ndim > 1 for value in self.samples.data_vars.values()):
+            return plot.posterior(self.posterior(), self.data, self.truth)
         return plot.result(self.history, self.fun, self.success)
 
     def save(self, path: str | os.PathLike) -> Path:
@@ -56,7 +105,8 @@ class Result:
         scores = xarray.Dataset({k: ("sample", getattr(self, k)) for k in ("fun", "success", "seeds")})
         scores.attrs = {"status": self.status, "message": self.message, "nfev": self.nfev,
                         "config": json.dumps(self.config), "Conventions": "CF-1.11"}
-        tree = xarray.DataTree.from_dict({"/": scores, "/samples": self.samples, "/history": self.history})
+        tree = xarray.DataTree.from_dict({"/": scores, "/samples": self.samples, "/history": self.history,
+                                          **{f"/{k}": v for k in _MORE if len(v := getattr(self, k))}})
         new = path.with_name(path.name + ".new")
         try:
             tree.to_netcdf(new, engine="h5netcdf")
@@ -71,10 +121,11 @@ class Result:
         try:
             with xarray.open_datatree(path, engine="h5netcdf") as tree:
                 parts = {k: tree[k].to_dataset(inherit=False).load() for k in ("/", "samples", "history")}
+                more = {k: tree[k].to_dataset(inherit=False).load() for k in _MORE if k in tree.children}
             root, attrs = parts["/"], parts["/"].attrs
             return cls(parts["samples"], root.fun.values, root.success.values.astype(bool), int(attrs["status"]),
                        str(attrs["message"]), int(attrs["nfev"]), parts["history"], root.seeds.values,
-                       json.loads(attrs["config"]))
+                       json.loads(attrs["config"]), **more)
         except FileNotFoundError:
             raise
         except Exception as error:  # h5netcdf and xarray raise many kinds

@@ -7,24 +7,23 @@ Functions that a user gives see named physical parts only, ``f(**parts)``; a tas
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 import xarray
-from torch import Tensor, nn
-from tqdm.auto import tqdm
+from torch import Tensor
 
-from .energy import Denoised, Energy, level
+from .energy import Energy, Residual, level
 from .guide import Moments, Tweedie
 from .layout import Layout
-from .network import Preconditioned
+from .linear import affine
+from .measure import Measurement
+from .moments import gaussian_of
 from .result import Result
+from .run import Run
 from .sample import Sampler
 
 __all__ = ["Constraint", "Problem", "Result", "design", "forecast", "invert"]
@@ -106,7 +105,7 @@ def design(problem: Problem, objective: Parts, weight: float | Callable[[Tensor]
     for function, axes in (objective, (1,)), *((c.function, (1, 2)) for c in constraints):
         _probe(problem, function, axes, sampler.sigmas if start is None else start)
     terms = Terms(problem, objective, weight, constraints)
-    run = Run(Tweedie(problem.prior, terms), problem.layout, terms.last)
+    run = Run(Tweedie(problem.prior, terms), problem.layout, lambda: terms.last)
     x = run(sampler, count, seeds, start, progress, "design")
     with torch.no_grad():
         parts = problem.parts(x)
@@ -118,21 +117,75 @@ def design(problem: Problem, objective: Parts, weight: float | Callable[[Tensor]
 
 
 def invert(problem: Problem, measure: Parts, data: Tensor, noise: float | Tensor, sampler: Sampler, count: int,
-           seeds: Tensor | None = None, progress: bool = True) -> Result:
+           seeds: Tensor | None = None, progress: bool = True, truth: Mapping[str, Any] | None = None,
+           iterations: int | None = None) -> Result:
     """Sample the posterior of a state given ``data (m,) = measure(**parts) + noise`` by moment matching.
 
-    ``measure (**parts) -> (*B, m)`` is linear up to a constant, as :class:`sciencegen.guide.Moments` needs; ``noise``
-    is a standard deviation in the data's unit, a number or ``(m,)``.
+    Right for a Gaussian prior; see :class:`sciencegen.guide.Moments` for any other. A law that is a ``Residual`` joins
+    the measurements as ones that read zero, up to its noise; any other law acts at Tweedie's mean. Where the prior has
+    a Gaussian, it preconditions, and the samples are drawn around the last Tweedie mean instead of being that mean.
+
+    Arguments:
+        measure: ``(**parts) -> (*B, m)``, as from :mod:`sciencegen.measure`. If not linear up to a constant, it is
+            linearised at Tweedie's mean.
+        noise: standard deviation in the data's unit, positive, a number or ``(m,)``.
+        truth: the parts (or a dataset of them), where they are known, for :meth:`Result.scores` and pictures.
+        iterations: of the conjugate gradients in :class:`sciencegen.guide.Moments`, at most. By default none where the
+            prior's Gaussian and a linear measurement make them unnecessary (no backward pass, and steadier than a
+            network's own Jacobian), else 20.
     """
     layout, data = problem.layout, torch.as_tensor(data)
     seen = _probe(problem, measure, (2,), sampler.sigmas)
     if data.ndim != 1 or seen.shape[1:] != data.shape:
         raise ValueError(f"got data of shape {tuple(data.shape)} and measurements of shape {tuple(seen.shape[1:])}; "
                          "expected (m,) for both")
-    prior = problem.prior if problem.laws is None else Tweedie(problem.prior, problem.laws)
-    run = Run(Moments(prior, lambda x: measure(**problem.parts(x)), data, noise), layout, {})
+    energy, linear = _posterior(problem, measure, data, noise, sampler, iterations)
+
+    def record() -> dict[str, Tensor]:
+        gaps = dict(zip(("misfit", "law"), energy.gap.split([len(data), energy.gap.shape[-1] - len(data)], -1)))
+        return {name: gap.square().mean(-1).sqrt() for name, gap in gaps.items() if gap.shape[-1]}
+
+    draw = None if energy.around is None else lambda x, sigma, noise: energy.draw(x, sigma, noise, 1 if linear else 4)
+    run = Run(energy, layout, record, draw)
     x = run(sampler, count, seeds, None, progress, "invert")
-    return run.result(x, torch.full((len(x),), torch.nan), x.isfinite().all(-1), torch.arange(len(x)))
+    result = run.result(x, torch.full((len(x),), torch.nan), x.isfinite().all(-1), torch.arange(len(x)))
+    truth = {} if truth is None else {k: torch.as_tensor(np.asarray(truth[k])) for k in layout.variables}
+    return replace(result, data=_readings(problem, measure, data, noise, x),
+                   truth=layout.to_xarray(layout.pack(**truth)) if truth else xarray.Dataset())
+
+
+def _posterior(problem: Problem, measure: Parts, data: Tensor, noise: float | Tensor, sampler: Sampler,
+               iterations: int | None) -> tuple[Moments, bool]:
+    """The prior given the data, and whether they are linear in the state."""
+    law = problem.laws if isinstance(problem.laws, Residual) else None
+    prior = problem.prior if law is problem.laws else Tweedie(problem.prior, problem.laws)
+    origin, around = sampler.sigmas.new_zeros(problem.layout.size), gaussian_of(problem.prior)
+
+    def read(x: Tensor) -> Tensor:
+        seen = measure(**problem.parts(x))
+        return seen if law is None else torch.cat([seen, law.function(x)], -1)
+
+    noise, data = torch.as_tensor(noise, dtype=torch.float64).expand(data.shape), data.to(origin)
+    if law is not None:
+        zeros = torch.zeros_like(law.function(origin[None])[0])
+        data, noise = torch.cat([data, zeros]), torch.cat([noise, law.noise.expand(zeros.shape)])
+    linear = None if around is None else affine(read, origin)
+    if linear is None:
+        return Moments(prior, read, data, noise, 20 if iterations is None else iterations, around=around), False
+    return Moments(prior, linear[0], data - linear[1], noise, iterations or 0, around=around), True
+
+
+def _readings(problem: Problem, measure: Parts, data: Tensor, noise: float | Tensor, x: Tensor) -> xarray.Dataset:
+    """The data, what each sample would have read instead, and by how much it misses them and the laws."""
+    with torch.no_grad():
+        seen = measure(**problem.parts(x)).cpu()
+        law = problem.laws.function(x).norm(dim=-1).cpu() if isinstance(problem.laws, Residual) else None
+    value, noise = data.detach().cpu().to(seen), torch.as_tensor(noise).cpu().to(seen).expand(data.shape)
+    labels = measure.labels(problem.layout) if isinstance(measure, Measurement) else xarray.Dataset()
+    found = {"value": ("measurement", value.numpy()), "noise": ("measurement", noise.numpy().copy()),
+             "predicted": (("sample", "measurement"), seen.numpy()),
+             "misfit": ("sample", ((seen - value) / noise).square().mean(-1).sqrt().numpy())}
+    return labels.assign(found if law is None else found | {"residual": ("sample", law.numpy())})
 
 
 def forecast(problem: Problem, name: str, history: Tensor, sampler: Sampler, count: int, seeds: Tensor | None = None,
@@ -173,67 +226,10 @@ class Terms(Energy):
         return sum(energies.values())
 
 
-class Run:
-    """One run of a sampler: what it records on the way, and the result it makes of it."""
-
-    def __init__(self, energy: Energy, layout: Layout, last: dict[str, Tensor]) -> None:
-        self.energy, self.layout, self.last = energy, layout, last
-        self.rows: list[dict[str, Tensor]] = []
-        self.sigmas: list[float] = []
-        self.calls, self.stopped = 0, False
-
-    def __call__(self, sampler: Sampler, count: int, seeds: Tensor | None, start: Tensor | None, progress: bool,
-                 name: str) -> Tensor:
-        """Clean states ``(count, d)``: the Tweedie means at the end of the path."""
-        self.seeds = torch.randint(0, 2**62, (count,)) if seeds is None else torch.as_tensor(seeds)
-        self.sampler, self.start = sampler, time.perf_counter()
-        x = sampler.noise(count, self.layout.size, self.seeds) if start is None else start
-        nets = {m.net for m in self.energy.modules()
-                if isinstance(m, (Preconditioned, Denoised)) and isinstance(m.net, nn.Module)}
-        hooks = [net.register_forward_hook(self._count) for net in nets]
-        steps = sampler.path(self.energy, x, self.seeds)
-        bar = tqdm(steps, desc=name, total=len(sampler.sigmas) - 1, disable=None if progress else True)
-        try:
-            for sigma, x, info in bar:
-                self.sigmas.append(float(sigma))
-                self.rows.append(dict(self.last) | ({} if info is None else {"acceptance": info.acceptance}))
-            with torch.no_grad():
-                x = self.energy.mean(x, sampler.sigmas[-1].to(x)) if sampler.sigmas[-1] > 0 else x
-        except KeyboardInterrupt:
-            self.stopped = True
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return x
-
-    def _count(self, *_: Any) -> None:
-        self.calls += 1
-
-    def result(self, x: Tensor, fun: Tensor, success: Tensor, order: Tensor) -> Result:
-        """The result, its samples in ``order``."""
-        order = order.cpu()
-        taken, planned = len(self.sigmas), len(self.sampler.sigmas) - 1
-        message = "finished" if not self.stopped else (
-            f"interrupted after {taken} of {planned} steps; the samples are still noisy (sigma "
-            f"{self.sigmas[-1] if self.sigmas else float(self.sampler.sigmas[0]):.3g})")
-        names = list(self.rows[0]) if self.rows else []
-        history = {k: (("step", "sample"), torch.stack([row[k] for row in self.rows]).cpu()[:, order].numpy())
-                   for k in names}
-        return Result(
-            samples=self.layout.to_xarray(x.cpu()[order]), fun=_array(fun, order), success=_array(success, order),
-            status=int(self.stopped), message=message, nfev=self.calls,
-            history=xarray.Dataset(history, {"sigma": ("step", self.sigmas)}), seeds=_array(self.seeds, order),
-            config={"sampler": repr(self.sampler), "energy": repr(self.energy),
-                    "seconds": time.perf_counter() - self.start, "versions": _versions()})
-
-
-def _array(values: Tensor, order: Tensor) -> np.ndarray:
-    return values.detach().cpu()[order].numpy()
-
-
 def _probe(problem: Problem, function: Parts, axes: tuple[int, ...], like: Tensor) -> Tensor:
     """What ``function(**parts)`` gives for two samples, once it is shown to be torch and of the right shape."""
-    value = function(**problem.parts(like.new_zeros(2, problem.layout.size).requires_grad_()))
+    with torch.enable_grad():
+        value = function(**problem.parts(like.new_zeros(2, problem.layout.size).requires_grad_()))
     if not isinstance(value, Tensor) or value.ndim not in axes or len(value) != 2:
         got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(f"got {got} from {function!r} for 2 samples; expected a tensor of shape "
@@ -242,9 +238,3 @@ def _probe(problem: Problem, function: Parts, axes: tuple[int, ...], like: Tenso
         raise TypeError(f"got a value without a gradient from {function!r}; expected torch operations on the parts all "
                         "the way (no numpy, detach or no_grad inside)")
     return value
-
-
-def _versions() -> dict[str, str]:
-    names = ("sciencegen", "torch", "numpy", "xarray")
-    found = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"] in names}
-    return {"python": platform.python_version(), **found}

@@ -138,6 +138,8 @@ CASES = [
     Case("Tweedie without backprop", lambda: Tweedie(mixture(3), bowl(), backprop=False), 3),
     Case("Moments", lambda: Moments(gaussian(3), MATRIX, SEEN, 0.2), 3, graph=False),
     Case("Moments, a network", lambda: Moments(denoiser(), lambda x: x[..., :2] - 1, SEEN, 0.2), 3, graph=False),
+    Case("Moments around", lambda: Moments(denoiser(), MATRIX, SEEN, 0.2, around=gaussian(3)), 3, graph=False),
+    Case("Moments, closed", lambda: Moments(denoiser(), MATRIX, SEEN, 0.2, 0, around=gaussian(3)), 3),
     Case("Moments in a sum", lambda: bowl() + Moments(mixture(3), MATRIX, SEEN, 0.2, 1), 3, graph=False),
     Case("Projected", lambda: Projected(mixture(3), Affine(MATRIX, SEEN)), 3),
     Case("Terms", lambda: Terms(Problem(PARTS, mixture(3), law()), lambda u, c: u.sum(-1) * c, decay, ()), 3),

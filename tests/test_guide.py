@@ -12,7 +12,7 @@ from oracles import SIGMAS, chain, close, conditioned, covariance, gaussian_mean
 from sciencegen.constrain import Affine, Box, Pin
 from sciencegen.energy import Denoised, Potential, Residual
 from sciencegen.exact import Gaussian
-from sciencegen.guide import Moments, Projected, Tweedie
+from sciencegen.guide import Moments, Projected, Tweedie, dps
 from sciencegen.layout import Layout
 from sciencegen.mcmc import HMC
 from sciencegen.sample import Ancestral, Euler, Heun, Multistep, karras
@@ -138,6 +138,16 @@ def test_a_term_that_cannot_guide_is_refused(function, error, text):
 def test_the_formula_of_a_guided_energy():
     assert repr(Tweedie(gaussian(3), 3.0 * bowl())) == "Tweedie(Gaussian, 3.0·Potential)"
     assert repr(Projected(gaussian(3), Box(-1, 1))) == "Projected(Gaussian, Box(low=-1, high=1))"
+
+
+@pytest.mark.parametrize("squared, power", [(False, 1), (True, 2)])
+def test_scalar_guidance_adds_the_distance_to_the_data_at_tweedies_mean(squared, power):
+    prior, x, sigma = gaussian(4), normal(5, 4), torch.tensor(0.7, dtype=torch.float64)
+    for measure in (A, lambda x: x @ A.mT):
+        energy = dps(prior, measure, Y, lambda sigma: 3.0 / sigma, squared)
+        added = energy(x, sigma) - prior(x, sigma)
+        level = sigma / (1 + sigma**2).sqrt()  # of a term at Tweedie's mean
+        close(added, 3.0 / level * (prior.mean(x, sigma) @ A.mT - Y).norm(dim=-1) ** power, 1e-12)
 
 
 # --- Moments -----------------------------------------------------------------------------------------------------

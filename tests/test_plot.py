@@ -66,3 +66,56 @@ def test_data_are_not_changed():
     xarray.testing.assert_identical(data, copies[0])
     np.testing.assert_array_equal(fun, copies[1])
     np.testing.assert_array_equal(success, copies[2])
+
+
+# --- a posterior ------------------------------------------------------------------------------------------------
+
+def statistics(*shape: int) -> xarray.Dataset:
+    dims = ("x", "y", "z")[: len(shape)]
+    values = np.random.default_rng(0).random((4, *shape))
+    return xarray.Dataset({"u": (("statistic", *dims), values, {"units": "m/s"})},
+                          {"statistic": ["mean", "spread", "lower", "upper"], "x": np.linspace(1.0, 3.0, shape[0])})
+
+
+def readings(**places: np.ndarray) -> xarray.Dataset:
+    count = len(next(iter(places.values())))
+    return xarray.Dataset({"variable": ("measurement", np.full(count, "u")), "value": ("measurement", np.ones(count)),
+                           "noise": ("measurement", np.full(count, 0.1)),
+                           **{k: ("measurement", v) for k, v in places.items()}})
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_map_is_drawn_over_its_coordinates_with_the_data_where_they_are():
+    found, truth = statistics(5, 4), xarray.Dataset({"u": (("x", "y"), np.arange(20.0).reshape(5, 4))})
+    figure, axes = plot.posterior(found, readings(x=np.array([1.0, 2.5]), y=np.array([0.0, 3.0])), truth)
+    real, data, mean, spread = axes[0]
+    np.testing.assert_allclose(mean.collections[0].get_array().reshape(4, 5), found.u.values[0].T)
+    np.testing.assert_allclose(spread.collections[0].get_array().reshape(4, 5), found.u.values[1].T)
+    np.testing.assert_allclose(data.collections[0].get_offsets(), [[1.0, 0.0], [2.5, 3.0]])
+    assert real.collections[0].get_clim() == mean.collections[0].get_clim() == data.collections[0].get_clim()
+    assert spread.collections[0].get_clim()[0] == 0
+    assert (real.get_xlabel(), real.get_ylabel()) == ("x", "y")
+    figure.canvas.draw()
+    assert any("m/s" in a.get_ylabel() for a in spread.child_axes)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_curve_is_drawn_with_its_band_its_data_and_its_unit():
+    found, truth = statistics(5), xarray.Dataset({"u": ("x", np.arange(5.0))})
+    figure, axes = plot.posterior(found, readings(x=np.array([1.0, 2.5])), truth)
+    real, _, mean, spread = axes[0]
+    lines = {line.get_label(): line.get_ydata() for line in mean.lines}
+    np.testing.assert_allclose(lines["mean"], found.u.values[0])
+    np.testing.assert_allclose(lines["truth"], truth.u)
+    np.testing.assert_allclose(spread.lines[0].get_ydata(), found.u.values[1])
+    assert real.get_ylabel() == "m/s"
+    assert real.get_ylim() == mean.get_ylim()
+    figure.canvas.draw()
+
+
+def test_it_draws_data_without_places_and_fields_of_more_axes():
+    bare = xarray.Dataset({"value": ("measurement", np.ones(2)), "noise": ("measurement", np.ones(2))})
+    for shape in ((5,), (5, 4), (3, 5, 4)):
+        figure, axes = plot.posterior(statistics(*shape), bare, xarray.Dataset())
+        assert [a.get_title() for a in axes[0]] == ["u: data", "u: mean", "u: spread"]
+        figure.canvas.draw()

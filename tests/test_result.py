@@ -9,9 +9,12 @@ import torch
 import xarray
 from matplotlib import pyplot
 
+from oracles import normal
+from sciencegen import metrics
 from sciencegen.exact import Gaussian
 from sciencegen.layout import Layout, Variable
 from sciencegen.mcmc import HMC
+from sciencegen.measure import Points
 from sciencegen.result import Result
 from sciencegen.sample import Heun, karras
 from sciencegen.tasks import Problem, design, invert
@@ -110,6 +113,63 @@ def test_a_foreign_file_is_refused(result, tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing.nc"):
         Result.load(tmp_path / "nothing.nc")
+
+
+# --- an inverse problem ---------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def posterior() -> Result:
+    field = Layout(u=Variable((5, 4), loc=1.0, scale=2.0, dims=("x", "y"), units="m"), w=Variable((6,)), v=())
+    prior = Gaussian(torch.zeros(field.size, dtype=torch.float64), torch.ones(field.size, dtype=torch.float64))
+    truth = field.unpack(normal(1, field.size, seed=4)[0])
+    measure = Points("u", [[0, 0], [2.5, 1.0]]) & Points("w", [[3]])
+    return invert(Problem(field, prior), measure, torch.ones(3), 0.1, Heun(karras(8, dtype=torch.float64)), 39,
+                  torch.arange(39), progress=False, truth=truth)
+
+
+def test_data_and_truth_are_saved_too(posterior, tmp_path):
+    loaded = Result.load(posterior.save(tmp_path / "posterior.nc"))
+    same(posterior, loaded)
+    for name in ("data", "truth"):
+        xarray.testing.assert_identical(getattr(loaded, name), getattr(posterior, name))
+    assert loaded.data.variable.values.tolist() == ["u", "u", "w"]
+    xarray.testing.assert_identical(loaded.posterior(), posterior.posterior())
+
+
+def test_posterior_statistics_are_those_of_the_samples(posterior):
+    found, samples = posterior.posterior(0.8), posterior.samples.u.values
+    np.testing.assert_allclose(found.u.sel(statistic="mean"), samples.mean(0))
+    np.testing.assert_allclose(found.u.sel(statistic="spread"), samples.std(0, ddof=1))
+    ordered = np.sort(samples, 0)
+    np.testing.assert_allclose(found.u.sel(statistic="lower"), ordered[3])  # the 4th of 39: 4 / 40 = 0.1
+    np.testing.assert_allclose(found.u.sel(statistic="upper"), ordered[-4])
+    assert found.u.attrs["units"] == "m"
+    assert np.isnan(posterior.posterior(0.99).u.sel(statistic="lower")).all()  # 39 samples cannot say
+    assert np.isfinite(posterior.posterior(0.99).u.sel(statistic="mean")).all()
+
+
+def test_scores_are_those_of_the_metrics(posterior):
+    scores, truth = posterior.scores(level=0.8), posterior.truth
+    samples, wanted = (torch.tensor(v) for v in (posterior.samples.u.values.reshape(39, -1), truth.u.values.ravel()))
+    assert float(scores.u.sel(score="error")) == pytest.approx(float((samples.mean(0) - wanted).norm() / wanted.norm()))
+    each = (samples - wanted).norm(dim=-1) / wanted.norm()
+    assert float(scores.u.sel(score="sample_error")) == pytest.approx(float(each.square().mean().sqrt()))
+    assert float(scores.u.sel(score="crps")) == pytest.approx(float(metrics.crps(samples, wanted).mean()))
+    assert float(scores.u.sel(score="coverage")) == pytest.approx(float(metrics.coverage(samples, wanted, 0.8)))
+    xarray.testing.assert_identical(posterior.scores({k: v.values for k, v in truth.items()}, 0.8), scores)
+    with pytest.raises(ValueError, match="got no truth; expected scores"):
+        replace(posterior, truth=xarray.Dataset()).scores()
+
+
+def test_the_plot_of_an_inverse_problem_shows_its_fields(posterior):
+    figure, axes = posterior.plot()
+    assert [[a.get_title() for a in row] for row in axes] == [[f"{k}: {c}" for c in ("truth", "data", "mean", "spread")]
+                                                              for k in "uw"]
+    figure.canvas.draw()
+    pyplot.close(figure)
+    figure, axes = replace(posterior, truth=xarray.Dataset()).plot()
+    assert axes.shape == (2, 3)
+    pyplot.close(figure)
 
 
 # --- shown ------------------------------------------------------------------------------------------------------

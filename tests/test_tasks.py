@@ -14,6 +14,7 @@ from sciencegen.energy import Denoised, Residual
 from sciencegen.exact import Gaussian
 from sciencegen.layout import Layout, Variable
 from sciencegen.mcmc import HMC
+from sciencegen.measure import Points
 from sciencegen.nets.mlp import MLP, ScalarMLP
 from sciencegen.network import Denoiser, EnergyNet
 from sciencegen.sample import Euler, Heun, karras
@@ -255,6 +256,81 @@ def test_invert_keeps_the_laws():
     x = states(result)
     assert abs(float(x[:, 0].mean()) - 0.5) < 0.1
     assert abs(float(result.samples.v.mean()) - 1.0) < 0.05
+
+
+def test_a_linear_law_is_a_measurement_that_reads_zero():
+    law = Residual(lambda x: x[..., :1] + x[..., 3:] - 0.5, 0.05)
+    seen = torch.tensor([1.0], dtype=D)
+    result = invert(Problem(LAYOUT, PRIOR, law), lambda u, v: v[..., None], seen, 0.1, HEUN, MANY, torch.arange(MANY),
+                    progress=False)
+    rows = torch.zeros(2, 4, dtype=D)
+    rows[0, 3], rows[1, 0], rows[1, 3] = 0.5 / 0.1, 1 / 0.05, 1 / 0.05
+    read = torch.tensor([(1.0 - float(LAYOUT.loc[3])) / 0.1, 0.5 / 0.05], dtype=D)
+    moments(states(result), *conditioned(MEAN, COV, rows, read, 1.0))
+    np.testing.assert_allclose(result.data.residual, law.function(states(result)).norm(dim=-1), rtol=1e-9)
+    assert set(result.history.data_vars) == {"misfit", "law"}
+    assert float(result.history.law[-1].mean()) < 2
+
+
+def test_a_law_that_the_prior_implies_changes_nothing_and_one_it_misses_is_met():
+    """The fourth number is the sum of the first three, but for what the prior gets wrong."""
+    sums = torch.cat([torch.eye(3, dtype=D), torch.ones(1, 3, dtype=D)])
+    law = Residual(lambda x: x[..., :3].sum(-1, keepdim=True) - x[..., 3:], 1e-3)
+    where, data = lambda u, v: u[..., :2], torch.tensor([2.0, 1.0], dtype=D)
+    found = {}
+    for off in (0.0, 0.2):
+        prior = Gaussian(torch.zeros(4, dtype=D), sums @ sums.mT + off**2 * torch.eye(4, dtype=D))
+        for obeyed in (None, law):
+            found[off, obeyed] = invert(Problem(LAYOUT, prior, obeyed), where, data, 0.01, SHORT, 50, torch.arange(50),
+                                        progress=False)
+    close(states(found[0.0, law]), states(found[0.0, None]), 1e-5)
+    residual = lambda result: float(law.function(states(result)).abs().mean())
+    assert residual(found[0.2, law]) < 0.1 * residual(found[0.2, None])
+
+
+def test_a_law_that_is_no_residual_acts_at_tweedies_mean():
+    sharp = Residual(lambda x: x[..., :1] - 0.5, 0.1)
+    result = invert(Problem(LAYOUT, PRIOR, 1.0 * sharp), lambda u, v: v[..., None], torch.tensor([1.0], dtype=D), 0.05,
+                    Heun(karras(60, low=0.01, dtype=D)), 300, torch.arange(300), progress=False, iterations=20)
+    assert "Tweedie" in result.config["energy"] or "residual" not in result.data
+    assert abs(float(states(result)[:, 0].mean()) - 0.5) < 0.2
+
+
+def test_invert_without_a_gaussian_solves_by_the_priors_own_jacobian():
+    blind = Problem(LAYOUT, Denoised(PRIOR.mean))
+    ask_both = lambda problem: invert(problem, lambda u, v: u, torch.ones(3, dtype=D), 0.1,
+                                      Heun(karras(20, low=1e-3, dtype=D)), 5, torch.arange(5), progress=False)
+    close(states(ask_both(blind)), states(ask_both(PROBLEM)), 2e-2)  # the draw's own noise apart
+
+
+def test_a_measurement_that_is_not_linear_is_met():
+    result = invert(PROBLEM, lambda u, v: v[..., None].exp(), torch.tensor([1.5], dtype=D), 0.01, HEUN, 100,
+                    torch.arange(100), progress=False)
+    assert abs(float(np.exp(result.samples.v).mean()) - 1.5) < 0.01
+    assert float(result.data.misfit.mean()) < 3
+
+
+def test_what_was_measured_where_and_how_well_it_is_met():
+    layout = Layout(u=Variable((4,), scale=2.0, dims=("x",), coords={"x": [0.0, 1.0, 2.0, 4.0]}))
+    problem = Problem(layout, Gaussian(torch.zeros(4, dtype=D), torch.eye(4, dtype=D)))
+    data, truth = torch.tensor([1.0, -1.0], dtype=D), {"u": np.arange(4.0)}
+    result = invert(problem, Points("u", [[0], [2.5]]), data, torch.tensor([0.1, 0.2]), HEUN, 40, torch.arange(40),
+                    progress=False, truth=truth)
+    assert list(result.data.variable.values) == ["u", "u"]
+    np.testing.assert_allclose(result.data.x, [0.0, 3.0])
+    np.testing.assert_allclose(result.data.value, data)
+    np.testing.assert_allclose(result.data.noise, [0.1, 0.2])
+    np.testing.assert_allclose(result.data.predicted[:, 0], result.samples.u[:, 0])
+    gap = (result.data.predicted - result.data.value) / result.data.noise
+    np.testing.assert_allclose(result.data.misfit, np.sqrt((gap**2).mean("measurement")))
+    assert 0.7 < float(result.data.misfit.mean()) < 1.2  # draws of a posterior that the data dominate
+    np.testing.assert_array_equal(result.truth.u, truth["u"])
+    assert result.history.misfit.sizes == {"step": 30, "sample": 40}
+    with torch.no_grad():
+        again = invert(problem, Points("u", [[0], [2.5]]), data, torch.tensor([0.1, 0.2]), HEUN, 40, torch.arange(40),
+                       progress=False, truth=result.truth)
+    np.testing.assert_allclose(again.samples.u, result.samples.u)
+    np.testing.assert_array_equal(again.truth.u, truth["u"])
 
 
 def test_data_of_another_shape_than_the_measurement_is_refused():

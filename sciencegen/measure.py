@@ -1,0 +1,185 @@
+"""Measurements of named parts: points, lines, averages over boxes, joined by ``&``.
+
+``measure = Points("u", where) & Averages("a", boxes)`` is a function ``(**parts) -> (*B, m)``, linear in the parts,
+that knows where it measured. Places are in units of the grid's index, whole numbers being grid points; with ``axes``,
+the physical coordinates along each axis of the part, they are in those. Between grid points the part is interpolated
+linearly along each axis, and up to half a cell beyond the last ones it is continued.
+"""
+
+from __future__ import annotations
+
+import abc
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import xarray
+from torch import Tensor
+
+from .layout import Layout
+
+__all__ = ["Averages", "Lines", "Measurement", "Points"]
+
+Axes = Sequence[Sequence[float] | Tensor]
+
+
+class Measurement(abc.ABC):
+    """``(**parts) -> (*B, m)``, and where each of the ``m`` numbers was measured."""
+
+    @abc.abstractmethod
+    def __call__(self, **parts: Tensor) -> Tensor:
+        """Parts ``(*B, *shape)`` to ``(*B, m)``, in their units."""
+
+    @abc.abstractmethod
+    def labels(self, layout: Layout) -> xarray.Dataset:
+        """Over the dim ``measurement``: the ``variable`` and, for each of its dims, the physical coordinate."""
+
+    def __and__(self, other: Measurement) -> Measurement:
+        return Joined(self, other)
+
+
+@dataclass(frozen=True)
+class Joined(Measurement):
+    """One after the other."""
+
+    first: Measurement
+    second: Measurement
+
+    def __call__(self, **parts: Tensor) -> Tensor:
+        return torch.cat([self.first(**parts), self.second(**parts)], dim=-1)
+
+    def labels(self, layout: Layout) -> xarray.Dataset:
+        return xarray.concat([self.first.labels(layout), self.second.labels(layout)], "measurement", data_vars="all")
+
+
+@dataclass(frozen=True)
+class Weighted(Measurement):
+    """What points, lines and averages share: each number is a weighted sum over the grid of one part."""
+
+    name: str
+    where: Tensor = field(repr=False)
+    axes: Axes | None = field(default=None, repr=False)
+
+    def __call__(self, **parts: Tensor) -> Tensor:
+        if self.name not in parts:
+            raise KeyError(f"no part '{self.name}' to measure; there are {list(parts)}")
+        part, count = parts[self.name], self._where().shape[1]
+        weights = self._weights(part.shape[part.ndim - count:]).to(part)
+        return part.flatten(part.ndim - count) @ weights.mT
+
+    def labels(self, layout: Layout) -> xarray.Dataset:
+        variable = layout.variables[self.name]
+        dims = variable.dims or tuple(f"{self.name}_{i}" for i in range(len(variable.shape)))
+        centres = self._centres().numpy()
+        found = {"variable": ("measurement", np.full(len(centres), self.name))}
+        for dim, size, centre in zip(dims, variable.shape, centres.T):
+            along = variable.coords.get(dim) if self.axes is None else None
+            centre = centre if along is None else np.interp(centre, np.arange(size), np.asarray(along, dtype=float))
+            found[dim] = ("measurement", centre)
+        return xarray.Dataset(found)
+
+    def _where(self) -> Tensor:
+        where = torch.as_tensor(self.where, dtype=torch.float64)
+        if where.ndim != self._ndim:
+            raise ValueError(f"got places of shape {tuple(where.shape)}; expected {self._expected}, k the axes of "
+                             f"'{self.name}'")
+        return where
+
+    def _index(self, places: Tensor, shape: Sequence[int]) -> Tensor:
+        """Places ``(n, k)`` in units of the grid's index; ValueError outside of it."""
+        if self.axes is not None:
+            grid = [torch.as_tensor(axis, dtype=torch.float64) for axis in self.axes]
+            if [len(axis) for axis in grid] != list(shape):
+                raise ValueError(f"got axes of {[len(a) for a in grid]} coordinates for '{self.name}' of shape "
+                                 f"{tuple(shape)}; expected one coordinate a grid point")
+            places = torch.stack([_fraction(axis, p) for axis, p in zip(grid, places.mT, strict=True)], -1)
+        outside = ((places < -0.5) | (places > torch.tensor(shape) - 0.5)).any(-1)
+        if outside.any():
+            raise ValueError(f"got {int(outside.sum())} places outside the grid of '{self.name}', the first at index "
+                             f"{places[outside][0].tolist()}; expected them within half a cell of its "
+                             f"{tuple(shape)} points")
+        return places
+
+    @abc.abstractmethod
+    def _weights(self, shape: Sequence[int]) -> Tensor:
+        """``(m, size)`` for a part of that shape."""
+
+    def _centres(self) -> Tensor:
+        return self._where()
+
+    _ndim = 2
+    _expected = "(n, k)"
+
+
+@dataclass(frozen=True)
+class Points(Weighted):
+    """Values at ``where (n, k)``, ``k`` the axes of part ``name``: ``Points("u", [[3, 4], [0, 7.5]])``."""
+
+    def _weights(self, shape: Sequence[int]) -> Tensor:
+        return _interpolation(self._index(self._where(), shape), shape)
+
+
+@dataclass(frozen=True)
+class Lines(Weighted):
+    """Means along straight lines from ``where[:, 0]`` to ``where[:, 1]``, ``(n, 2, k)``, by ``count`` points each."""
+
+    count: int = 64
+    _ndim = 3
+    _expected = "(n, 2, k)"
+
+    def _where(self) -> Tensor:
+        ends = super()._where()
+        along = (torch.arange(self.count) + 0.5) / self.count  # the midpoint rule
+        return (ends[:, :1].mT + (ends[:, 1:] - ends[:, :1]).mT * along.double()).transpose(1, 2).flatten(0, 1)
+
+    def _weights(self, shape: Sequence[int]) -> Tensor:
+        weights = _interpolation(self._index(self._where(), shape), shape)
+        return weights.unflatten(0, (-1, self.count)).mean(1)
+
+    def _centres(self) -> Tensor:
+        return self._where().unflatten(0, (-1, self.count)).mean(1)
+
+
+@dataclass(frozen=True)
+class Averages(Weighted):
+    """Means over the grid points in boxes ``where (n, k, 2)``: low and high end along each axis, both included."""
+
+    _ndim = 3
+    _expected = "(n, k, 2)"
+
+    def _weights(self, shape: Sequence[int]) -> Tensor:
+        axes = [torch.arange(n) for n in shape] if self.axes is None else self.axes
+        grid = torch.cartesian_prod(*(torch.as_tensor(axis, dtype=torch.float64) for axis in axes))
+        boxes = self._where()
+        inside = ((grid.reshape(1, -1, len(shape)) >= boxes[:, None, :, 0])
+                  & (grid.reshape(1, -1, len(shape)) <= boxes[:, None, :, 1])).all(-1).double()
+        if bool((inside.sum(-1) == 0).any()):
+            raise ValueError(f"got a box of '{self.name}' without a grid point in it; expected at least one")
+        return inside / inside.sum(-1, keepdim=True)
+
+    def _centres(self) -> Tensor:
+        return self._where().mean(-1)
+
+
+def _fraction(axis: Tensor, places: Tensor) -> Tensor:
+    """Where ``places`` are on a rising ``axis (n,)``, in units of its index."""
+    if len(axis) < 2 or not bool((axis.diff() > 0).all()):
+        raise ValueError(f"got the axis {axis.tolist()}; expected two or more rising coordinates")
+    low = (torch.searchsorted(axis, places.contiguous(), right=True) - 1).clamp(0, len(axis) - 2)
+    return low + (places - axis[low]) / (axis[low + 1] - axis[low])
+
+
+def _interpolation(places: Tensor, shape: Sequence[int]) -> Tensor:
+    """Weights ``(n, size)`` of multilinear interpolation at ``places (n, k)``."""
+    last = torch.tensor(shape) - 1
+    low = torch.minimum(places.floor().long().clamp_min(0), (last - 1).clamp_min(0))
+    part, weights = places - low, torch.zeros(len(places), int(np.prod(shape)), dtype=torch.float64)
+    for corner in itertools.product((0, 1), repeat=len(shape)):
+        up = torch.tensor(corner)
+        index = torch.minimum(low + up, last)
+        flat = sum(i * int(np.prod(shape[k + 1:])) for k, i in enumerate(index.mT))
+        weight = torch.where(up.bool(), part, 1 - part).prod(-1)
+        weights.scatter_add_(1, flat[:, None], weight[:, None])
+    return weights

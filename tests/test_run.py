@@ -1,0 +1,45 @@
+"""A run keeps what it is told to keep, and ends as it is told to end."""
+
+import numpy as np
+import torch
+
+from oracles import close, normal
+from sciencegen.exact import Gaussian
+from sciencegen.layout import Layout
+from sciencegen.noise import Noise
+from sciencegen.run import Run
+from sciencegen.sample import Heun, karras
+
+D = torch.float64
+LAYOUT = Layout(u=(3,))
+PRIOR = Gaussian(torch.zeros(3, dtype=D), torch.ones(3, dtype=D))
+SAMPLER = Heun(karras(5, dtype=D))
+
+
+def test_it_ends_with_tweedies_mean_or_as_it_is_told():
+    seeds, told = torch.arange(4), []
+
+    def finish(x, sigma, noise):
+        told.append((x, float(sigma), noise))
+        return x + noise.normal(3)
+
+    end = SAMPLER(PRIOR, SAMPLER.noise(4, 3, seeds), seeds)
+    plain = Run(PRIOR, LAYOUT, dict)(SAMPLER, 4, seeds, None, False, "plain")
+    close(plain, PRIOR.mean(end, SAMPLER.sigmas[-1]))
+    finished = Run(PRIOR, LAYOUT, dict, finish)(SAMPLER, 4, seeds, None, False, "finished")
+    (x, sigma, noise), = told
+    close(x, end)
+    assert sigma == float(SAMPLER.sigmas[-1])
+    close(finished, end + noise.normal(3))
+    drawn = [Noise(seeds, step).normal(3) for step in range(-1, 5)]
+    assert not any(torch.allclose(noise.normal(3), other) for other in drawn), "no number is used twice"
+
+
+def test_it_keeps_what_is_recorded_after_each_step_in_the_order_of_the_result():
+    count = iter(range(5))
+    run = Run(PRIOR, LAYOUT, lambda: {"step": torch.full((2,), float(next(count))) + torch.tensor([0.0, 0.5])})
+    x = run(SAMPLER, 2, torch.arange(2), None, False, "run")
+    result = run.result(x, normal(2), torch.ones(2).bool(), torch.tensor([1, 0]))
+    np.testing.assert_allclose(result.history["step"], np.arange(5)[:, None] + [0.5, 0.0])
+    np.testing.assert_allclose(result.history.sigma, SAMPLER.sigmas[1:])
+    np.testing.assert_array_equal(result.seeds, [1, 0])
