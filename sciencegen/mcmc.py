@@ -6,7 +6,6 @@ A few steps of a kernel at each level bring the samples back to the density that
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -17,7 +16,7 @@ from torch import Tensor
 from .energy import Energy, level
 from .noise import Noise
 
-__all__ = ["Descent", "HMC", "Info", "Kernel"]
+__all__ = ["HMC", "Info", "Kernel"]
 
 
 class Info(NamedTuple):
@@ -86,33 +85,3 @@ class HMC:
             value, score = energy.evaluate(x, sigma)
             momentum = momentum + step / 2 * score
         return x, momentum, value, score
-
-
-@dataclass(frozen=True)
-class Descent:
-    r"""The kernel at temperature zero: ``repeats`` steps of Adam down the energy, each row on its own.
-
-    For polishing designs; it moves to the nearest minimum and keeps no density. "Adam: A Method for Stochastic
-    Optimization" (Kingma & Ba, 2015), https://arxiv.org/abs/1412.6980
-
-    Arguments:
-        rate: largest step in units of ``x``, a number or a function of sigma; it falls to zero by a cosine.
-        repeats: steps a call.
-    """
-
-    rate: float | Callable[[Tensor], Tensor]
-    repeats: int
-
-    @torch.no_grad()
-    def __call__(self, energy: Energy, x: Tensor, sigma: Tensor | float, noise: Noise | None = None
-                 ) -> tuple[Tensor, Info]:
-        """``x (*B, d), sigma () or (*B, 1)`` to ``x``, :class:`Info`; ``noise`` is not used."""
-        sigma = level(sigma, x)
-        rate = self.rate(sigma) if callable(self.rate) else self.rate
-        first, second = torch.zeros_like(x), torch.zeros_like(x)
-        for k in range(1, self.repeats + 1):
-            score = energy.score(x, sigma)
-            first, second = 0.9 * first + 0.1 * score, 0.99 * second + 0.01 * score**2
-            step = first / (1 - 0.9**k) / ((second / (1 - 0.99**k)).sqrt() + 1e-12)
-            x = x + rate * (1 + math.cos(math.pi * (k - 1) / self.repeats)) / 2 * step
-        return x, Info(x.new_ones(x.shape[:-1]))

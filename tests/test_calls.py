@@ -7,10 +7,11 @@ from conformance import awake, gaussian
 from oracles import Counted, Graph, close, normal
 from sciencegen.calls import Call, run, together
 from sciencegen.constrain import Box
+from sciencegen.descent import QuasiNewton
 from sciencegen.energy import Denoised, Potential, Residual
 from sciencegen.guide import Moments, Projected, Tweedie
 from sciencegen.layout import Layout
-from sciencegen.mcmc import HMC, Descent
+from sciencegen.mcmc import HMC
 from sciencegen.nets.mlp import MLP, ScalarMLP
 from sciencegen.network import Denoiser, EnergyNet
 from sciencegen.sample import Ancestral, Euler, Heun, Multistep, karras
@@ -148,7 +149,7 @@ def test_what_a_sampler_costs(sampler, calls):
 
 def test_what_a_kernel_costs():
     model, net = counted(EnergyNet)
-    for kernel, calls in ((HMC(0.1, leaps=3, repeats=2), 7), (HMC(0.1, adjusted=False), 2), (Descent(0.1, 5), 5)):
+    for kernel, calls in ((HMC(0.1, leaps=3, repeats=2), 7), (HMC(0.1, adjusted=False), 2), (QuasiNewton(5), 5)):
         net.rows.clear()
         kernel(model, normal(3, 4), 0.5)
         assert net.calls == calls

@@ -10,10 +10,10 @@ from scipy import stats
 
 from conformance import bowl, denoised, gaussian, mixture
 from oracles import chain, close, normal, within
-from sciencegen.energy import Denoised, Potential, Residual
+from sciencegen.energy import Potential, Residual
 from sciencegen.exact import Gaussian, Mixture
 from sciencegen.guide import Moments, Tweedie
-from sciencegen.mcmc import HMC, Descent
+from sciencegen.mcmc import HMC
 from sciencegen.noise import Noise
 
 COUNT = 20000
@@ -239,45 +239,3 @@ def test_arguments_are_left_alone_and_precision_is_kept():
     assert y.dtype == info.acceptance.dtype == torch.float32
     y, info = HMC(0.5)(mixture(3), x.reshape(2, 2, 3), 0.3)
     assert (y.shape, info.acceptance.shape) == ((2, 2, 3), (2, 2))
-
-
-# --- descent -----------------------------------------------------------------------------------------------------
-
-def test_descent_ends_in_the_minimum():
-    target, x = gaussian(3), 2 * normal(20, 3)
-    y, info = Descent(0.3, 300)(target, x, 0.5)
-    close(y, target.center.expand(20, 3), 1e-3)
-    assert torch.equal(info.acceptance, torch.ones(20, dtype=torch.float64))
-
-
-def test_descent_goes_to_the_mode_that_is_near_and_needs_no_energy():
-    x = torch.tensor([[-2.0], [-0.8], [1.0], [3.0]], dtype=torch.float64)
-    narrow = Mixture(WEIGHTS, CENTERS, 0.2)
-    for energy in (narrow, Denoised(narrow.mean)):
-        y, _ = Descent(0.05, 300)(energy, x, 0.1)
-        close(y, CENTERS[[0, 0, 1, 1]], 1e-2)
-
-
-def test_descent_is_blind_to_the_scale_of_the_energy_and_knows_rate_and_level():
-    x, levels = normal(3, 3), torch.tensor([[0.1], [1.0], [5.0]], dtype=torch.float64)
-    together, _ = Descent(lambda sigma: 0.02 * (1 + sigma), 20)(mixture(3), x, levels)
-    close(Descent(lambda sigma: 0.02 * (1 + sigma), 20)(1e4 * mixture(3), x, levels)[0], together, 1e-6)
-    for row, sigma in enumerate(levels[:, 0]):
-        alone, _ = Descent(0.02 * (1 + float(sigma)), 20)(mixture(3), x[row: row + 1], float(sigma))
-        close(alone[0], together[row])
-
-
-def test_descent_of_a_row_is_its_own_and_uses_no_noise():
-    kernel, x = Descent(0.1, 30), normal(5, 3)
-    before, (together, _) = x.clone(), kernel(mixture(3), x, 0.3)
-    assert torch.equal(x, before)
-    assert torch.equal(kernel(mixture(3), x, 0.3, Noise(torch.arange(5)))[0], together)
-    x[2] = torch.nan
-    keep = torch.arange(5) != 2
-    close(kernel(mixture(3), x, 0.3)[0][keep], together[keep])
-
-
-def test_the_first_step_of_descent_is_its_rate_down_every_coordinate():
-    x = torch.tensor([[1.0, -1e-3, 300.0]], dtype=torch.float64)
-    y, _ = Descent(0.25, 1)(Potential(lambda x: (x**2).sum(-1)), x, 0.0)
-    close(y, x - 0.25 * x.sign(), 1e-8)
