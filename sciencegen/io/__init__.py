@@ -1,0 +1,30 @@
+"""Other people's files: one small reader a schema, one form for all of them, and writers for those who must read ours.
+
+    data = sciencegen.io.open("1D_Burgers_Sols_Nu0.01.hdf5")      # xarray.Dataset (sample, time, x), nothing read yet
+    windows = sciencegen.io.Windows(data, ["tensor"], length=16)  # a torch data set of stretches of time
+    sciencegen.io.save(data, "burgers.nc")
+"""
+
+from .airfrans import AirfRANS, on_grid
+from .arrays import Arrays
+from .bubbleml import BubbleML
+from .dataset import Windows
+from .detect import SCHEMAS, detect, open, open_tree
+from .engibench import EngiBench
+from .folders import CinDM, Smoke
+from .own import NetCDF
+from .pdearena import PDEArena
+from .pdebench import Fields, Incompressible, Seeds, Tensor
+from .plain import Plain
+from .schema import Schema
+from .statistics import Moments, blocks, statistics
+from .well import Well
+from .write import replacing, save
+from .write_pdebench import save_pdebench
+from .write_well import save_well
+
+__all__ = [
+    "SCHEMAS", "AirfRANS", "Arrays", "BubbleML", "CinDM", "EngiBench", "Fields", "Incompressible", "Moments", "NetCDF",
+    "PDEArena", "Plain", "Schema", "Seeds", "Smoke", "Tensor", "Well", "Windows", "blocks", "detect", "on_grid", "open",
+    "open_tree", "replacing", "save", "save_pdebench", "save_well", "statistics",
+]  # fmt: skip
