@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from . import __version__
+from .jobs.data.command import data
 
 # Threads that spin while they wait slow a shared machine down thirtyfold; to be said before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -22,6 +23,7 @@ design = App(name="design", help="Sample designs, refine them and have them judg
 train = App(name="train", help="Train a prior; resumes where it was stopped.")
 app.command(design)
 app.command(train)
+app.command(data)
 
 POINTS = ("0.4@3e6", "0.8@1.5e6", "1.2@1e6")
 
@@ -105,6 +107,60 @@ def train_airfoil(*, data: Path = Path("datasets/airfoils.nc"), out: Path = Path
     model.save(out / "model", half=True)
     Console().print(f"the model is {out / 'model'}; use it with: sciencegen design airfoil --model {out / 'model'}",
                     markup=False, soft_wrap=True)
+
+
+@train.command(name="pde")
+def train_pde(name: str, /, *, grid: int = 32, out: Path | None = None, steps: int | None = None,
+              device: str = "cpu") -> None:
+    """Train the prior of a partial differential equation; poisson and darcy at 32 take 2 cores, the others a GPU.
+
+    Parameters
+    ----------
+    name
+        poisson, helmholtz, darcy, channels, heat, burgers or navier-stokes.
+    grid
+        Cells along a side.
+    out
+        Directory of the checkpoint and, at the end, of the model (OUT/model); runs/NAME_GRID unless given.
+    steps
+        Optimiser steps; the recipe's own unless given.
+    device
+        Where to train, as cpu or cuda.
+    """
+    from dataclasses import replace
+
+    from .jobs.pde import prior
+
+    recipe = prior.setup(name, grid)
+    out = out or Path("runs") / f"{name}_{grid}"
+    model = prior.train(recipe if steps is None else replace(recipe, steps=steps), out, device=device)
+    model.save(out / "model", half=True)
+    Console().print(f"the model is {out / 'model'}", markup=False, soft_wrap=True)
+
+
+@app.command
+def verify(run: Path, /, *, solver: Literal["xfoil", "openfoam"] = "xfoil", count: int = 8, workers: int = 2) -> None:
+    """Have the best designs of a run solved by another program; goes on where it was stopped.
+
+    Parameters
+    ----------
+    run
+        Directory that `sciencegen design airfoil` wrote; verify_SOLVER.nc is added to it.
+    solver
+        XFOIL, seconds a design; OpenFOAM, minutes an angle.
+    count
+        How many designs, the best first.
+    workers
+        How many programs at a time.
+    """
+    from .jobs import verify as job
+    from .jobs.airfoil.verify import ByAngle
+    from .solvers import XFOIL
+
+    found = job.verify_run(run, ByAngle(XFOIL()) if solver == "xfoil" else job.openfoam(), solver, count, workers)
+    console = Console()
+    console.print(job.table(job.read(run), job.words(run), count))
+    console.print(f"{found.attrs['message']}; see {run / f'verify_{solver}.nc'}", markup=False, soft_wrap=True)
 
 
 def main() -> None:
