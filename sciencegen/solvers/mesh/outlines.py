@@ -1,0 +1,150 @@
+r"""
+Outlines of bodies, and the points that a mesh puts on them.
+
+An outline is cut at its corners; between two corners a cubic spline runs through its points. Along the spline the edge
+length :math:`h(s)` is a fraction of the radius of curvature, at most `longest`, `corner` at corners, and grows along
+the arc at most at the rate :math:`g`: :math:`h(s) = \min_t [h_0(t) + g |s - t|]`. The mesh's points stand where
+:math:`\int ds / h` is a whole number, so that neighbouring edges differ by little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.interpolate import CubicSpline
+from scipy.spatial import cKDTree
+
+__all__ = ["Body", "bodies", "crosses", "gap"]
+
+CORNER = np.deg2rad(30.0)  # a turn by more than this is a corner
+TURN = 0.12  # edge over radius of curvature: 7 degrees
+GROWTH = 0.15
+FEWEST = 3
+SAMPLES = 4000  # of a spline, to integrate along it
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """A closed outline: `points` (n, 2) counter-clockwise, none twice; moments turn about `moment_centre` (2,)."""
+
+    points: np.ndarray
+    moment_centre: np.ndarray
+
+    def corners(self) -> np.ndarray:
+        """The numbers of the points at which the outline turns by more than 30 degrees."""
+        ahead = np.roll(self.points, -1, 0) - self.points
+        behind = np.roll(ahead, 1, 0)
+        turn = np.arctan2(_cross(behind, ahead), (behind * ahead).sum(1))
+        return np.flatnonzero(np.abs(turn) > CORNER)
+
+    def spaced(self, longest: float, corner: float) -> tuple[np.ndarray, np.ndarray]:
+        """The mesh's points (m, 2) on the outline, edges at most `longest`, and which of them are corners."""
+        sharpened = _without_stubs(self.points, self.corners(), corner / 4)
+        body = Body(sharpened, self.moment_centre)
+        cuts = body.corners()
+        if not len(cuts):
+            return _space(np.vstack([sharpened, sharpened[:1]]), longest, longest, periodic=True), cuts
+        loop = np.roll(sharpened, -cuts[0], 0)
+        ends = [*(cuts - cuts[0]), len(loop)]
+        closed = np.vstack([loop, loop[:1]])
+        pieces = [_space(closed[a : b + 1], longest, corner) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        return np.concatenate(pieces), np.cumsum([0, *map(len, pieces[:-1])])
+
+
+def bodies(outlines: ArrayLike | Sequence[ArrayLike]) -> tuple[Body, ...]:
+    """
+    Bodies of one outline (n, 2) or of several, in reference lengths; open and closed outlines, in either direction.
+
+    A body's moments are about a quarter of the way from the point farthest from the outline's first point to that first
+    point: an airfoil's quarter chord, if its outline starts at the trailing edge. ValueError for shapes that are no
+    outlines, for outlines that cross themselves, enclose nothing, or touch or lie in each other.
+    """
+    one = isinstance(outlines, np.ndarray) and outlines.ndim == 2 or np.ndim(outlines[0]) == 1
+    found = tuple(_body(outline, number) for number, outline in enumerate([outlines] if one else outlines))
+    for number, body in enumerate(found):
+        others = [other.points for other in found[:number]]
+        if any(_inside(body.points[0], points) or _inside(points[0], body.points) for points in others):
+            raise ValueError(f"outline {number} and another one lie in each other; expected bodies side by side")
+    if len(found) > 1 and gap(found) <= 0:
+        raise ValueError("got outlines that touch; move them apart")
+    return found
+
+
+def gap(several: Sequence[Body]) -> float:
+    """The least distance between points of different bodies; infinite for one."""
+    trees = [cKDTree(_dense(body.points)) for body in several]
+    pairs = [(a, b) for i, a in enumerate(trees) for b in trees[:i]]
+    return min((float(a.query(b.data)[0].min()) for a, b in pairs), default=np.inf)
+
+
+def _body(outline: ArrayLike, number: int) -> Body:
+    points = np.asarray(outline, dtype=float)
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise ValueError(f"outline {number} must be (n, 2) and finite; got {points.shape}")
+    tail, nose = points[0], points[np.hypot(*(points - points[0]).T).argmax()]
+    size = np.ptp(points, axis=0).max()
+    points = points[np.hypot(*(np.roll(points, -1, 0) - points).T) > 1e-9 * size]
+    if len(points) < FEWEST or abs(area := _area(points)) < 1e-6 * size**2 or crosses(points):
+        raise ValueError(f"outline {number} crosses itself or encloses nothing; expected a simple closed curve")
+    area = _area(points)
+    points = points if area > 0 else points[::-1]
+    return Body(points, nose + (tail - nose) / 4)
+
+
+def _space(piece: np.ndarray, longest: float, corner: float, periodic: bool = False) -> np.ndarray:
+    """Points along a spline through `piece`, its last end left out."""
+    s = np.concatenate([[0.0], np.hypot(*np.diff(piece, axis=0).T).cumsum()])
+    spline = CubicSpline(s, piece, bc_type="periodic" if periodic else "not-a-knot")
+    fine = np.linspace(0, s[-1], SAMPLES)
+    first, second = spline(fine, 1), spline(fine, 2)
+    curvature = np.abs(_cross(first, second)) / np.hypot(*first.T) ** 3
+    size = np.clip(TURN / np.maximum(curvature, TURN / longest), corner / 2, longest)
+    if not periodic:
+        size[[0, -1]] = np.minimum(size[[0, -1]], corner)
+    for _ in range(2):
+        size = (np.minimum.accumulate(size - GROWTH * fine) + GROWTH * fine)[::-1]
+    density = (1 / size[1:] + 1 / size[:-1]) / 2 * (fine[1] - fine[0])
+    count = np.concatenate([[0.0], density.cumsum()])
+    edges = max(int(np.ceil(count[-1])), FEWEST if periodic else 1)
+    points = spline(np.interp(np.linspace(0, count[-1], edges + 1), count, fine))
+    points[0] = piece[0]
+    return points[:-1]
+
+
+def _without_stubs(points: np.ndarray, corners: np.ndarray, shortest: float) -> np.ndarray:
+    """Two neighbouring corners closer than `shortest` (a nearly sharp trailing edge) become their midpoint."""
+    following = (corners + 1) % len(points)
+    stubs = corners[np.isin(following, corners) & (np.hypot(*(points[following] - points[corners]).T) < shortest)]
+    points = points.copy()
+    points[stubs] = (points[stubs] + points[(stubs + 1) % len(points)]) / 2
+    return np.delete(points, (stubs + 1) % len(points), axis=0)
+
+
+def _area(points: np.ndarray) -> float:
+    return float(_cross(points, np.roll(points, -1, 0)).sum() / 2)
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+
+
+def crosses(points: np.ndarray) -> bool:
+    """Whether two edges of the closed polygon cross: the ends of each lie on both sides of the other."""
+    along = np.roll(points, -1, 0) - points
+    side = _cross(along[:, None], points[None] - points[:, None])
+    straddles = side * np.roll(side, -1, 1) < 0
+    return bool((straddles & straddles.T).any())
+
+
+def _inside(point: np.ndarray, polygon: np.ndarray) -> bool:
+    a, b = polygon - point, np.roll(polygon, -1, 0) - point
+    return bool(abs(np.arctan2(_cross(a, b), (a * b).sum(1)).sum()) > np.pi)
+
+
+def _dense(points: np.ndarray) -> np.ndarray:
+    following = np.roll(points, -1, 0)
+    weights = np.linspace(0, 1, 9)[:-1, None, None]
+    return (points + weights * (following - points)).reshape(-1, 2)

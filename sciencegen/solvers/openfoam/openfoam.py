@@ -1,0 +1,116 @@
+"""
+OpenFOAM, the reference for flow around any outlines, behind the :class:`~sciencegen.solvers.solver.Solver` contract.
+
+Incompressible flow in the plane around one body or several: Gmsh meshes, simpleFoam or pimpleFoam solve, forceCoeffs
+records the forces, and their history decides (:mod:`~sciencegen.solvers.openfoam.history`). Everything happens in a
+temporary directory by plain files; programs run one at a time on one core, so that cases can run side by side.
+Reference: "A tensorial approach to computational continuum mechanics using object-oriented techniques" (Weller, Tabor,
+Jasak & Fureby, 1998), https://doi.org/10.1063/1.168744.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sciencegen.solvers.mesh import Mesh, bodies
+from sciencegen.solvers.mesh import gmsh as meshing
+from sciencegen.solvers.openfoam.flow import Flow, Laminar
+from sciencegen.solvers.openfoam.point import Point
+from sciencegen.solvers.points import Attempt, Request, collect, requests
+from sciencegen.solvers.solver import SolverResult, Status
+
+__all__ = ["OpenFOAM"]
+
+INSTALL = "no program {}; install OpenFOAM (`apt install openfoam`) or put its programs on the path"
+
+
+@dataclass(frozen=True)
+class OpenFOAM:
+    """
+    Lift, drag and moment of bodies in a stream, at given angles or, by a search over angles, given lifts.
+
+    `flow` says which equations (:class:`Laminar`, :class:`RANS`), `fineness` divides all edges of the mesh that `flow`
+    proposes, `mesh` takes that mesh's place, `timeout` is the seconds given to one point, meshing included.
+    """
+
+    flow: Flow = Laminar()
+    fineness: float = 1.0
+    mesh: Mesh | None = None
+    timeout: float = 900.0
+
+    def __post_init__(self) -> None:
+        if not self.fineness > 0 or not self.timeout > 0:
+            raise ValueError(f"fineness and timeout must be positive; got {self.fineness} and {self.timeout}")
+
+    def __call__(
+        self,
+        coordinates: ArrayLike | Sequence[ArrayLike],
+        reynolds: ArrayLike,
+        alpha: ArrayLike | None = None,
+        cl: ArrayLike | None = None,
+    ) -> SolverResult:
+        """
+        Solve at the angles `alpha` (k,) in degrees or for the lift coefficients `cl` (k,) of all bodies together.
+
+        `coordinates` is one outline (n, 2) or a sequence of them, in reference lengths, on which `reynolds` () or (k,)
+        and all coefficients are based. Give airfoils from the trailing edge on: the moment is about the quarter chord
+        that follows from the first point, nose up positive.
+
+        `values` has, each (k,), or (k, bodies) for a sequence of outlines, and NaN where a point did not converge:
+        `alpha` (degrees), `cl`, `cd`, `cm`, means over whole periods where the flow sheds, and `cl_amplitude`, half the
+        lift's range; and each (k,): `strouhal`, the shedding frequency in units of speed over reference length, 0 in
+        steady flow, `y_plus`, the largest on the walls (RANS only), `cells` and `steps`. `fields` has `history`
+        (k, steps, 1 + 3 bodies): time or iteration, then drag, lift and moment of each body, padded with NaN.
+
+        The status is `converged` if every point is; outlines that cannot be meshed are `unconverged`. ValueError is
+        raised for shapes and requests that nothing could satisfy.
+        """
+        start = time.monotonic()
+        several = np.ndim(coordinates[0]) == 2
+        asked = requests(reynolds, alpha, cl)
+        try:
+            found = bodies(coordinates)
+        except ValueError as error:
+            attempts = [Attempt(Status.UNCONVERGED, f"OpenFOAM was not run: {error}")] * len(asked)
+            return collect(attempts, asked, several, len(coordinates) if several else 1, start)
+        missing = self._missing()
+        attempts = []
+        for request in asked:
+            mesh, deadline = self._mesh(request.reynolds), time.monotonic() + self.timeout
+            point = Point(self.flow, found, request.reynolds, mesh, deadline)
+            attempts.append(Attempt(Status.MISSING, missing) if missing else _solve(point, request))
+        return collect(attempts, asked, several, len(found), start)
+
+    def available(self) -> tuple[bool, str]:
+        """Whether the programs run here, found by a few iterations around a coarse square, and if not why."""
+        square = np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
+        quick = Laminar(start=5, stride=0.1, window=0.1, horizon=0.1)
+        wide = {"near": 0.3, "wake": 1.0, "wake_size": 0.5, "radius": 5.0, "slope": 0.5}
+        coarse = Mesh(wall=0.1, surface=0.2, corner=0.2, layer=0.1, **wide)
+        result = replace(self, flow=quick, mesh=coarse, fineness=1.0, timeout=60.0)(square, 10.0, alpha=[0.0])
+        ran = result.status in (Status.CONVERGED, Status.UNCONVERGED) and result.fields["history"].shape[1] > 0
+        return (True, "OpenFOAM runs here") if ran else (False, result.log)
+
+    def _mesh(self, reynolds: float) -> Mesh:
+        mesh = self.mesh or self.flow.mesh(reynolds)
+        return mesh if self.fineness == 1 else mesh.refined(self.fineness)
+
+    def _missing(self) -> str:
+        programs = ("simpleFoam", "pimpleFoam") if self.flow.transient else ("simpleFoam",)
+        absent = [name for name in programs if shutil.which(name) is None]
+        lines = [INSTALL.format(", ".join(absent))] if absent else []
+        return "; ".join(lines + ([] if meshing.program() else [meshing.INSTALL]))
+
+
+def _solve(point: Point, request: Request) -> Attempt:
+    with tempfile.TemporaryDirectory(prefix="openfoam") as name:
+        search = point.at_angle if request.kind == "alpha" else point.at_lift
+        return search(Path(name), request.target)
