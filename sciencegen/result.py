@@ -6,7 +6,7 @@ import html
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,11 @@ class Result:
 
     def __len__(self) -> int:
         return self.samples.sizes["sample"]
+
+    def isel(self, samples: np.ndarray) -> Result:
+        """The samples of these numbers, in this order, with all that is known of them."""
+        sets = {k: getattr(self, k).isel(sample=samples, missing_dims="ignore") for k in ("samples", "history", "data")}
+        return replace(self, **sets, **{k: getattr(self, k)[samples] for k in ("fun", "success", "seeds")})
 
     def posterior(self, level: float = 0.9) -> xarray.Dataset:
         """Each variable's ``mean``, ``spread`` (standard deviation), ``lower``, ``upper`` over the dim ``statistic``.

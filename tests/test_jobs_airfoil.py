@@ -354,7 +354,7 @@ class Stops(ScalarMLP):
         return super().forward(*inputs)
 
 
-@pytest.mark.parametrize("calls", [1, 30, 130])  # before the first step, in the first stage, in the second
+@pytest.mark.parametrize("calls", [1, 30, 130, 180])  # before the first step, in each of the three stages
 def test_an_interrupted_run_is_judged_as_it_is(calls):
     layout, energy, _ = tiny()
     stopped = Study(layout, EnergyNet(Stops(calls, layout.size), energy.data, marginals=[layout["shape"]]))

@@ -206,3 +206,15 @@ def test_plot_returns_figure_and_axes_and_shows_nothing(result, monkeypatch):
     assert sorted(line.get_label() for line in axes[0].lines) == sorted(set(result.history.data_vars) - {"acceptance"})
     figure.canvas.draw()
     pyplot.close(figure)
+
+
+def test_isel_keeps_all_that_is_known_of_the_samples_in_the_order_asked_for(result):
+    pick = np.array([2, 0])
+    part = result.isel(pick)
+    assert len(part) == 2
+    for name in ("fun", "success", "seeds"):
+        assert np.array_equal(getattr(part, name), getattr(result, name)[pick], equal_nan=name == "fun")
+    for name, values in result.samples.data_vars.items():
+        assert np.array_equal(part.samples[name], values.isel(sample=pick))
+    assert part.history.sizes["sample"] == 2
+    assert (part.status, part.nfev) == (result.status, result.nfev)

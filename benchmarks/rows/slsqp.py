@@ -32,14 +32,15 @@ class MultiStart:
 
     Arguments:
         slack: False does without the requirements' slack and minimises drag itself, the naive way.
+        seeds: how many are worth running.
         iterations, precision: of SLSQP.
     """
 
     learned: ClassVar[bool] = False
-    seeds: ClassVar[int] = MANY
     name: str
     data: Collection
     slack: bool = True
+    seeds: int = MANY
     iterations: int = 150
     precision: float = 1e-5
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from rich.table import Table
 from ...airfoil import cst, fit, read_dat, write_dat
 from ...result import Result
 from ...sample import Heun, karras
+from ..directory import writable
 from .picture import draw
 from .study import Study
 from .verify import verify
@@ -84,18 +84,6 @@ def _trial(points: int) -> dict[str, torch.Tensor]:
     parts = {"shape": shape, "cd": torch.full((points,), 0.008), "cm": torch.full((points,), -0.05),
              "confidence": torch.full((points,), 0.95)}
     return {k: v.expand(2, -1).clone().requires_grad_() for k, v in parts.items()}
-
-
-def writable(directory: str | os.PathLike) -> Path:
-    """The directory, made if missing; PermissionError, before anything is computed, if it cannot be written to."""
-    path = Path(directory)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            return path
-    except OSError as error:
-        raise PermissionError(f"got --out {path} ({error.strerror}); expected a directory that can be "
-                              "written to") from error
 
 
 def table(result: Result, verified: xarray.Dataset | None, best: int = 10) -> Table:

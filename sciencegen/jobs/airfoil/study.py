@@ -34,6 +34,8 @@ __all__ = ["Study", "compose", "mean_drag"]
 
 Objective = Callable[..., Tensor]
 PINNED, STIFFNESS = 0.01, 4.0
+EARLY, LATE = 40, 100  # evaluations of each design before and after the worst are dropped
+COLDEST, WARMEST = 2000.0, 200.0  # inverse temperatures
 SHAPE_TOLERANCE, SHAPE_GAIN = (5e-4, 3e-4, 3e-4, 5e-3, 2e-4), (0.03, 0.01, 0.005, 0.1, 0.003)
 FLOW_TOLERANCE, FLOW_GAIN = (2e-3, 1e-2, 2e-3), (0.05, 0.1, 0.02)
 # Margins of the shape that the judge never forgives: sides that cross, an edge's gap below zero.
@@ -109,7 +111,7 @@ class Study:
         return design(problem, self._log_objective, weight, Ancestral(karras(steps, low=0.02), corrector), count,
                       constraints=self._constraints(), seeds=seeds, progress=progress)
 
-    def refine(self, shape: Tensor, alpha: Tensor, weight: Tensor, steps: int = 120, progress: bool = True) -> Result:
+    def refine(self, shape: Tensor, alpha: Tensor, weight: Tensor, steps: int = LATE, progress: bool = True) -> Result:
         """Step 2: from ``shape (N, 18)`` and ``alpha (N, K)`` on, at inverse temperatures ``weight (N,)``."""
         layout = Layout(shape=self.layout.variables["shape"], alpha=Variable((len(self.points),), scale=2.0))
         prior = self.energy.marginal(self.layout["shape"]).on(layout["shape"])
@@ -124,22 +126,30 @@ class Study:
     def run(self, count: int = 64, seeds: Tensor | None = None, progress: bool = True) -> Result:
         """All three steps: ``count`` designs, feasible ones first, then by objective; samples as in :meth:`judge`.
 
-        Interrupted from the keyboard, what is there is judged as it is and marked as partial.
+        Half as many again are sampled, and those dropped that are worst off after a few steps of refinement: beyond
+        stall, or where requirements cannot be met. Interrupted from the keyboard, what is there is judged as it is and
+        marked as partial.
         """
-        first = self.generate(count, seeds, progress=progress)
-        shape, polar = (torch.tensor(first.samples[k].values) for k in ("shape", "polar"))
-        runs = [first]
+        first = self.generate(count + count // 2, None if seeds is None else with_spares(seeds), progress=progress)
+        runs = [first.isel(np.arange(count))]
         if not first.status:
+            polar = torch.tensor(first.samples["polar"].values)
             angle = at_lift(polar, self.angles, self.lifts).alpha.clamp(-8, 16)
-            runs += [self.refine(shape, angle, temperatures(count), progress=progress)]
-            shape = torch.tensor(runs[-1].samples["shape"].values)
+            cold = torch.full((len(first),), COLDEST)
+            early = self.refine(torch.tensor(first.samples["shape"].values), angle, cold, EARLY, progress)
+            keep = np.arange(count) if early.status else reached(early).argsort()[:count]
+            runs = [first.isel(keep), early.isel(keep)]
+            if not early.status:
+                start = (torch.tensor(runs[-1].samples[k].values) for k in ("shape", "alpha"))
+                runs += [self.refine(*start, temperatures(count), LATE, progress)]
+        shape = torch.tensor(runs[-1].samples["shape"].values)
         judged = self.judge(torch.cat([shape[:, :-1], shape[:, -1:].clamp_min(0)], dim=-1))
         order = np.lexsort([judged.fun.values, ~judged.feasible.values])
         judged = judged.isel(sample=order)
         history = xarray.concat([r.history for r in runs], dim="step").isel(sample=order, missing_dims="ignore")
-        return replace(first, samples=judged.drop_vars(["fun", "feasible"]), fun=judged.fun.values,
+        return replace(runs[0], samples=judged.drop_vars(["fun", "feasible"]), fun=judged.fun.values,
                        success=judged.feasible.values, status=runs[-1].status, message=runs[-1].message,
-                       nfev=sum(r.nfev for r in runs), history=history, seeds=first.seeds[order],
+                       nfev=sum(r.nfev for r in runs), history=history, seeds=runs[0].seeds[order],
                        config=first.config | self.config(count))
 
     def config(self, count: int) -> dict[str, object]:
@@ -194,7 +204,17 @@ def _named(at: AtLift) -> dict[str, Tensor]:
             "lift_slope": at.lift_slope}
 
 
-def temperatures(count: int, coldest: float = 2000.0, warmest: float = 200.0) -> Tensor:
+def temperatures(count: int) -> Tensor:
     """Inverse temperatures ``(count,)``: half of the samples the coldest, the rest log-spaced to the warmest."""
-    ladder = np.geomspace(coldest, warmest, max(count // 2, 1))
-    return torch.tensor(np.concatenate([np.full(count - len(ladder), coldest), ladder]), dtype=torch.float32)
+    ladder = np.geomspace(COLDEST, WARMEST, max(count // 2, 1))
+    return torch.tensor(np.concatenate([np.full(count - len(ladder), COLDEST), ladder]), dtype=torch.float32)
+
+
+def with_spares(seeds: Tensor) -> Tensor:
+    """``(n,)`` streams to ``(n + n // 2,)``: further ones that no other run has."""
+    return torch.cat([seeds, seeds[: len(seeds) // 2] + 2**50])
+
+
+def reached(run: Result) -> np.ndarray:
+    """``(sample,)``: the energy that a refinement has come down to, but for the prior's."""
+    return sum(term.values[-1] for name, term in run.history.data_vars.items() if name != "acceptance")
