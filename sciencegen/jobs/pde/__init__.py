@@ -1,0 +1,1 @@
+"""Partial differential equations: priors over what is given and what it leads to."""

@@ -1,0 +1,190 @@
+"""What sensors read, in Python and as a file: of each part that was observed, where, what, and how well.
+
+The file is HDF5 (or netCDF4, which is HDF5), in physical units::
+
+    /u/coordinates  (n, 2)   x and y of each sensor, in the unit square
+    /u/values       (n,)     what it reads
+    /u/noise        () or (n,)   standard deviation of its error, above zero
+    /a/...                   the same of any other part that was observed
+    /truth/a, /truth/u       (n_x, n_y), optional: both parts where they are known, to score the answer
+
+More generally there is a coordinate for each axis of the part that is longer than one, in the units of the prior's
+layout (:attr:`sciencegen.layout.Variable.coords`), or in units of the grid's index where that has none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...io.content import hdf5
+from ...io.fault import fault
+from ...io.write import replacing
+from ...layout import Layout, Variable
+from ...measure import Measurement, Points
+
+__all__ = ["Observations", "Readings", "observe"]
+
+FIELDS = ("coordinates", "values", "noise")
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Of one part: ``values (n,)`` read at ``coordinates (n, k)``, with errors of standard deviation ``noise``.
+
+    Arrays, tensors or lists. ``noise`` is a number or ``(n,)``, in the unit of the values. ValueError for other shapes,
+    for what is not finite and for noise that is not above zero.
+    """
+
+    coordinates: Any
+    values: Any
+    noise: Any
+
+    def __post_init__(self) -> None:
+        for name in FIELDS:
+            object.__setattr__(self, name, _numbers(name, getattr(self, name)))
+        where, values, noise = self.coordinates, self.values, self.noise
+        if where.ndim != 2 or values.shape != where.shape[:1] or not len(values):
+            raise ValueError(f"got coordinates {where.shape} and values {values.shape}; expected (n, 2) and (n,): a "
+                             "place and a value for each of n >= 1 sensors")
+        if noise.shape not in ((), values.shape):
+            raise ValueError(f"got noise {noise.shape}; expected one number or {values.shape}, one a sensor")
+        if not (noise > 0).all():
+            raise ValueError(f"got noise {noise.min():g}; expected standard deviations above 0: for exact readings, "
+                             "what can be resolved of them, as 1e-3 of their spread")
+
+    def points(self, name: str, variable: Variable) -> Points:
+        """The measurement of part ``name``; ValueError where a place is outside of its grid."""
+        dims = variable.dims or tuple(f"{name}_{i}" for i in range(len(variable.shape)))
+        axes = [np.asarray(variable.coords.get(dim, np.arange(n)), float) for dim, n in zip(dims, variable.shape)]
+        long = np.array(variable.shape) > 1
+        wide = [_widened(axis) for axis in axes if len(axis) > 1]
+        if self.coordinates.shape[1] != len(wide):
+            raise ValueError(f"got coordinates {self.coordinates.shape} of '{name}'; expected (n, {len(wide)}): "
+                             f"{', '.join(dim for dim, n in zip(dims, variable.shape) if n > 1)} of each sensor")
+        low, high = (np.array([axis[end] for axis in wide]) for end in (0, -1))
+        outside = ((self.coordinates < low) | (self.coordinates > high)).any(1)
+        if outside.any():
+            box = " x ".join(f"[{a:g}, {b:g}]" for a, b in zip(low, high))
+            raise ValueError(f"got {outside.sum()} of {len(outside)} sensors of '{name}' outside of {box}, the first "
+                             f"at {self.coordinates[outside][0].tolist()}; expected them inside: scale the coordinates")
+        if long.all():
+            return Points(name, torch.from_numpy(self.coordinates), axes)
+        index = np.zeros((len(outside), len(axes)))
+        for i, axis, x in zip(np.flatnonzero(long), wide, self.coordinates.T):
+            index[:, i] = np.interp(x, axis, [-0.5, *range(len(axis) - 2), len(axis) - 2.5])
+        return Points(name, torch.from_numpy(index))
+
+
+@dataclass(frozen=True)
+class Observations:
+    """:class:`Readings` of parts by name, and, where it is known, the truth ``{part: (*shape)}``."""
+
+    readings: Mapping[str, Readings]
+    truth: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.readings:
+            raise ValueError("got no readings; expected those of one part or more, as {'u': Readings(...)}")
+        object.__setattr__(self, "truth", {k: _numbers(f"truth/{k}", v) for k, v in self.truth.items()})
+
+    def __len__(self) -> int:
+        return sum(len(r.values) for r in self.readings.values())
+
+    def measure(self, layout: Layout) -> Measurement:
+        """All sensors as one measurement; KeyError for a part, ValueError for a place or a truth not of ``layout``."""
+        for name in {**self.readings, **self.truth}:
+            if name not in layout.variables:
+                raise KeyError(f"got observations of '{name}'; expected parts of the prior: {list(layout.variables)}")
+        shapes = {name: variable.shape for name, variable in layout.variables.items()}
+        got = {name: value.shape for name, value in self.truth.items()}
+        if got and got != shapes:
+            raise ValueError(f"got a truth of shapes {got}; expected {shapes}, all parts on the prior's grid, or none")
+        return reduce(lambda a, b: a & b, (r.points(k, layout.variables[k]) for k, r in self.readings.items()))
+
+    @property
+    def data(self) -> Tensor:
+        """All values, ``(m,)`` in float64."""
+        return torch.from_numpy(np.concatenate([r.values for r in self.readings.values()]))
+
+    @property
+    def noise(self) -> Tensor:
+        """Their standard deviations, ``(m,)``."""
+        return torch.from_numpy(np.concatenate([np.broadcast_to(r.noise, r.values.shape)
+                                                for r in self.readings.values()]))
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write the file, under another name first, then renamed; :meth:`load` reads it back."""
+        with replacing(path) as new, h5py.File(new, "w") as file:
+            for part, readings in self.readings.items():
+                for name in FIELDS:
+                    file[f"{part}/{name}"] = getattr(readings, name)
+            for part, value in self.truth.items():
+                file[f"truth/{part}"] = value
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Observations:
+        """Read the file; FileNotFoundError if there is none, ValueError if it is not as this module says."""
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"got no file {path}; expected an HDF5 file of observations")
+        try:
+            with hdf5(Path(path)) as file:
+                truth = {k: v[...] for k, v in file["truth"].items()} if "truth" in file else {}
+                return cls({k: _read(v) for k, v in file.items() if isinstance(v, h5py.Group) and k != "truth"}, truth)
+        except (ValueError, TypeError, AttributeError, OSError) as error:
+            raise fault(path, f"a file that is not one of observations ({error})", "a group for each observed part, as "
+                        "/u, with 'coordinates' (n, 2), 'values' (n,) and 'noise'",
+                        "write it by Observations(...).save, or see sciencegen.jobs.pde.observations") from error
+
+
+def observe(layout: Layout, truth: Mapping[str, Any], where: Mapping[str, Any], noise: float = 0.01, seed: int = 0
+            ) -> Observations:
+    """What sensors at ``where`` (``{part: (n, k)}``) would read of a ``truth`` (all parts, in physical units).
+
+    Their errors have a standard deviation of ``noise`` times the rms of the part.
+    """
+    values = {k: torch.as_tensor(np.asarray(v), dtype=torch.float64) for k, v in truth.items()}
+    kicks, readings = np.random.default_rng(seed), {}
+    for name, places in where.items():
+        error = noise * float(values[name].square().mean().sqrt())
+        points = Readings(places, np.zeros(len(places)), 1.0).points(name, layout.variables[name])
+        seen = points(**{name: values[name][None]})[0].numpy()
+        readings[name] = Readings(places, seen + error * kicks.standard_normal(len(seen)), error)
+    return Observations(readings, values)
+
+
+def _read(group: h5py.Group) -> Readings:
+    missing = [name for name in FIELDS if not isinstance(group.get(name), h5py.Dataset)]
+    if missing:
+        raise ValueError(f"the group '{group.name}' has {sorted(group)}, and no {' and no '.join(missing)}")
+    try:
+        return Readings(*(group[name][...] for name in FIELDS))
+    except ValueError as error:
+        raise ValueError(f"{group.name}: {error}") from error
+
+
+def _numbers(name: str, values: Any) -> np.ndarray:
+    """Finite numbers in float64; ValueError for anything else."""
+    try:
+        found = np.asarray(values).astype(np.float64)  # a copy
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"got {name} that are no numbers ({error}); expected an array of numbers") from error
+    if not np.isfinite(found).all():
+        raise ValueError(f"got {int((~np.isfinite(found)).sum())} of {found.size} {name} that are not finite; expected "
+                         "numbers: leave out the sensors that read none")
+    return found
+
+
+def _widened(axis: np.ndarray) -> np.ndarray:
+    """The axis with its two outer edges, half a cell beyond its ends."""
+    return np.array([1.5 * axis[0] - 0.5 * axis[1], *axis, 1.5 * axis[-1] - 0.5 * axis[-2]])
