@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from . import __version__
 from .jobs.data.command import data
+from .jobs.pde.command import invert
 
 # Threads that spin while they wait slow a shared machine down thirtyfold; to be said before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -24,6 +25,7 @@ train = App(name="train", help="Train a prior; resumes where it was stopped.")
 app.command(design)
 app.command(train)
 app.command(data)
+app.command(invert)
 
 POINTS = ("0.4@3e6", "0.8@1.5e6", "1.2@1e6")
 
