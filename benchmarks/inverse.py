@@ -1,0 +1,200 @@
+"""Inverse problems with partial data: this package beside Bayes' answer, classical methods and the field's guidance.
+
+Every row answers the same questions: the same cases, sensors and noise, which it is told. Reconstructions of every row
+are saved, samples and all, with the questions beside them, so that anybody can score them again.
+
+    python benchmarks/inverse.py --quick --out runs/inverse
+    python benchmarks/inverse.py --out runs/inverse
+
+Every (task, noise, row) is saved as it is done and not made again while its settings stay; after a change of code
+delete the files in question. `--retime` measures the time of a posterior sample again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import blas  # noqa: F401  (before NumPy)
+import torch
+import xarray
+from common import arguments, emit, facts, output, whole, write_json
+from inverse import report, scoring
+from inverse.classical import EnsembleKalman, Nearest, Spline
+from inverse.diffusion import (
+    Law,
+    Ours,
+    Replaced,
+    Scalar,
+    exact,
+    is_heat,
+    is_linear,
+    is_rock,
+    linear,
+    network,
+    network_or_exact,
+    trained,
+    trained_linear,
+)
+from inverse.exact import Bayes
+from inverse.masked import Masked
+from inverse.row import Row, joined
+from inverse.task import Question, Task, cases, questions, tasks
+from inverse.timing import speed
+from tqdm.auto import tqdm
+
+from sciencegen.mcmc import HMC
+
+
+def rows(out: Path, quick: bool) -> list[Row]:
+    """The table's rows, in its order."""
+    corrector = HMC(lambda sigma: 0.4 * sigma, adjusted=False)
+    return [
+        Bayes(), Spline(), Nearest(), EnsembleKalman(),
+        Masked(out / ("unet_quick.pt" if quick else "unet.pt"), seconds=60.0 if quick else 300.0),
+        Ours("best linear: fitted Gaussian", linear, is_rock),
+        Scalar(network_or_exact, lambda task: not is_heat(task)),
+        Replaced(network_or_exact, lambda task: not is_heat(task)),
+        Ours(report.NET, network, trained),
+        Ours(report.LAW, network, trained_linear, law=Law(), most=20),
+        Ours(report.CORRECTED, network, trained_linear, corrector=corrector),
+        Ours(report.EXACT, exact, is_linear),
+    ]
+
+
+def cells(args: argparse.Namespace, out: Path) -> Iterator[tuple[Task, float, Row]]:
+    """Every cell of the table."""
+    for task in args.tasks:
+        for level in task.levels:
+            if level not in (args.levels or (task.levels[-1:] if args.quick else task.levels)):
+                continue
+            yield from ((task, level, row) for row in rows(out, args.quick)
+                        if row.suits(task) and (not args.rows or row.name in args.rows))
+
+
+def count(args: argparse.Namespace, task: Task, row: Row) -> int:
+    """How many cases a row is asked."""
+    if args.count:
+        return args.count
+    total = task.quick if args.quick else task.count
+    most = getattr(row, "most", 0)
+    return min(total, most) if most else total
+
+
+def settings(row: Row, number: int) -> str:
+    """What a cell depends on, but for the code and the prior."""
+    return json.dumps({"row": repr(row), "cases": number})
+
+
+def made(args: argparse.Namespace, out: Path, task: Task, level: float, row: Row) -> xarray.Dataset:
+    """A cell's reconstructions, from its file if they are there."""
+    number = count(args, task, row)
+    file = out / "cells" / f"{task.name}_{level:g}_{''.join(c if c.isalnum() else '-' for c in row.name)}.nc"
+    if file.is_file():
+        found = xarray.load_dataset(file, engine="h5netcdf")
+        if found.attrs["settings"] == settings(row, number):
+            return found
+    asked = questions(task, level, number)
+    wall, cpu = time.perf_counter(), time.process_time()
+    answers = [row(question) for question in asked]
+    spent = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    answer = joined(answers, [len(question.data) for question in asked])
+    found = scoring.saved(_all(asked), answer)
+    found.attrs |= spent | {"settings": settings(row, number), "row": row.name, "samples": found.sizes["sample"]}
+    compressed(found, file)
+    for question in asked:
+        compressed(scoring.asked(question), out / "questions" / f"{task.name}_{level:g}_from{question.first}.nc")
+    return found
+
+
+def _all(asked: list[Question]) -> Question:
+    first = asked[0]
+    truth = {k: torch.cat([q.truth[k] for q in asked]) for k in first.truth}
+    return Question(first.task, first.level, truth, first.where, first.data, first.noise, 0)
+
+
+def compressed(content: xarray.Dataset, file: Path) -> None:
+    """Write netCDF, whole or not at all."""
+    code = {name: {"zlib": True, "complevel": 3} for name, v in content.data_vars.items() if v.dtype.kind == "f"}
+    whole(file, lambda new: content.to_netcdf(new, engine="h5netcdf", encoding=code))
+
+
+def measure(args: argparse.Namespace, out: Path) -> dict[tuple[str, float], dict[str, dict[str, Any]]]:
+    """Scores and facts of every cell."""
+    found: dict[tuple[str, float], dict[str, dict[str, Any]]] = {}
+    todo = list(cells(args, out))
+    with tqdm(todo, desc="inverse", disable=None) as bar:
+        for task, level, row in bar:
+            bar.set_description(f"{task.name} {level:g} {row.name}")
+            cell = made(args, out, task, level, row)
+            truths = cases(task, cell.sizes["case"], 1)
+            known = {k: float(v) for k, v in cell.attrs.items() if k not in ("settings", "row")}
+            scored = {"scores": scoring.scores(task, truths, cell), "facts": known}
+            if is_heat(task):
+                scored["heat"] = scoring.heat_scores(task.system, truths, cell)
+            found.setdefault((task.name, level), {})[row.name] = scored
+            if args.show:
+                print(task.name, level, row.name, {k: report.interval(v, 100) for k, v in scored["scores"].items()},
+                      f"{cell.attrs['cpu_seconds']:.1f} CPU s", flush=True)
+    return found
+
+
+def residuals(task: Task, number: int) -> dict[str, float]:
+    """Medians of residual(truth) and residual(u = 0)."""
+    if is_heat(task):
+        return {}
+    truth = cases(task, number, 1)
+    values = {"truth": truth["u"], "zero": 0 * truth["u"]}
+    return {k: float(scoring.residual(task, truth["a"], u).median()) for k, u in values.items()}
+
+
+def publish(args: argparse.Namespace, out: Path, found: dict, timed: dict[str, float], seconds: float) -> None:
+    """The table on the terminal and in inverse.txt, all numbers in inverse.json."""
+    parts: list[Any] = []
+    by_name = {task.name: task for task in args.tasks}
+    for (name, level), results in found.items():
+        task = by_name[name]
+        parts += ["", report.table(task, level, results, residuals(task, task.quick)), *report.verdicts(task, results)]
+        if is_heat(task):
+            made, lines = report.heat_table(results)
+            parts += [made, *lines]
+    parts += ["", *report.timing(timed), *report.NOTES]
+    record = [{"task": name, "noise": level, "rows": results} for (name, level), results in found.items()]
+    write_json(out / "inverse.json", {"facts": facts(), "seconds": seconds, "timing": timed, "results": record})
+    emit(out / "inverse.txt", [*parts, f"{seconds:.0f} s for this run (cells that were there are not made again)"])
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = arguments(__doc__, "the table and the reconstructions")
+    made.add_argument("--quick", action="store_true", help="fewer cases, one noise level: minutes")
+    made.add_argument("--tasks", nargs="+", choices=list(tasks()), default=list(tasks()))
+    made.add_argument("--levels", type=float, nargs="+", help="some of the noise levels only, as 0 0.001 0.01")
+    made.add_argument("--rows", nargs="+", help="some of the rows only, by name")
+    made.add_argument("--count", type=int, help="cases of every task and row")
+    made.add_argument("--show", action="store_true", help="print each cell as it is done")
+    made.add_argument("--retime", action="store_true", help="measure the time of a posterior sample again")
+    return made
+
+
+def main() -> None:
+    """Make what is missing and report."""
+    start, args = time.perf_counter(), parser().parse_args()
+    torch.set_num_threads(args.threads)
+    args.tasks = [tasks()[name] for name in args.tasks]
+    try:
+        out = output(args.out)
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from error
+    for name in ("cells", "questions"):
+        (out / name).mkdir(exist_ok=True)
+    found = measure(args, out)
+    publish(args, out, found, speed(out / "timing.json", args.retime), time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The inverse table is fair: its exact row is exact, its own row is `invert`, and its scores are what they say."""
+
+import math
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("iterative_ensemble_smoother")
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+
+from inverse import scoring
+from inverse.diffusion import Ours, exact, is_heat, is_linear
+from inverse.exact import Bayes, closed, factors
+from inverse.row import Answer, joined
+from inverse.task import questions, tasks
+
+from sciencegen.tasks import Problem, invert
+
+
+@cache
+def question(name, level=1e-2, count=2):
+    return questions(tasks()[name], level, count)[0]
+
+
+def test_sensors_and_cases_are_those_of_the_seed_and_noise_is_its_share():
+    few, more = questions(tasks()["poisson-inverse"], 1e-2, 2)[0], questions(tasks()["poisson-inverse"], 1e-2, 22)
+    assert torch.equal(few.where["u"], more[0].where["u"])
+    assert not torch.equal(more[0].where["u"], more[1].where["u"])
+    assert torch.allclose(few.truth["a"], more[0].truth["a"][:2])
+    exact_data = torch.cat([q.truth["u"].flatten(1)[:, q.where["u"]] for q in more])
+    error = (torch.cat([q.data for q in more]) - exact_data) / more[0].noise
+    assert abs(float(error.square().mean()) - 1) < 5 * math.sqrt(2 / error.numel())
+
+
+def test_bayes_mean_is_the_conditional_mean_of_the_joint_law():
+    asked = question("helmholtz-forward")
+    layout, law = closed(asked.task.system)
+    cov = (law.axes * law.variances[: law.axes.shape[1]]) @ law.axes.mT
+    seen = layout["a"].rows[asked.where["a"]]
+    noise = (asked.noise / layout.scale[seen]).square().diag()
+    gain = torch.linalg.solve(cov[seen][:, seen] + noise, cov[seen]).mT
+    wanted = layout.unpack((asked.data / layout.scale[seen]) @ gain.mT)
+    answer = Bayes()(asked)
+    for name, mean in answer.mean.items():
+        assert (mean - wanted[name]).norm() < 1e-6 * mean.norm()
+    assert scoring.residual(asked.task, answer.samples["a"], answer.samples["u"]).max() < 1e-9
+
+
+def test_bayes_samples_are_as_far_from_the_truth_as_from_one_another():
+    """Of 40 samples, one in the truth's place: distances to the mean of the rest are alike in the mean."""
+    answer = replace(Bayes(), samples=40)(question("heat", 0.0))
+    about = (answer.samples["a"] - answer.mean["a"][:, None]).square().sum((-2, -1))
+    system = tasks()["heat"].system
+    _, variances = system.posterior(system.starts().variances(), question("heat", 0.0).truth["u"])
+    cells = factors(system)[0].shape[0]
+    spread = cells * (2 * (variances**2).sum() / about.numel()).sqrt()
+    assert abs(float(about.mean() - cells * variances.sum())) < 5 * float(spread)
+
+
+def test_ours_is_invert():
+    """All cases at once, with shared sensors, gives what `invert` gives for each with the same seeds."""
+    row = Ours("ours", exact, is_linear, samples=2, steps=4)
+    asked = question("poisson-inverse")
+    answer, (layout, law) = row(asked), closed(asked.task.system)
+    for data, case in asked.each():
+        sampler = row.sampler(asked.task, torch.float64)
+        alone = invert(Problem(layout, law), asked.measure, data, asked.noise, sampler, 2, torch.arange(2) + 2 * case,
+                       progress=False, iterations=0)
+        for name in ("a", "u"):
+            value = torch.as_tensor(alone.samples[name].values)
+            assert (answer.samples[name][case] - value).norm() < 1e-6 * value.norm()
+
+
+def test_two_valued_rock_is_scored_by_the_majority():
+    task, truth = tasks()["darcy-inverse"], torch.full((1, 32, 32), 3.0).double()
+    truth[:, :16] = 12.0
+    samples = truth[:, None].repeat(1, 3, 1, 1)
+    samples[:, 0] = 15 - samples[:, 0]  # one of three is wrong everywhere
+    samples[:, 1, 0, 0] = 3.0  # and one more in one cell
+    cell = scoring.saved(replace(question("darcy-inverse"), truth={"a": truth, "u": truth}),
+                         Answer({"a": samples, "u": samples}))
+    found = scoring.scores(task, {"a": truth, "u": truth}, cell)
+    assert found["error"] == [1 / 1024]
+    assert found["sample_error"][0] == pytest.approx(math.sqrt((1 + 1 / 1024**2) / 3))
+    assert math.isnan(found["coverage"][0])  # three samples have no interval of 90 %
+
+
+def test_answers_join_by_their_cases():
+    a, b = (Answer({"a": torch.full((n, 1, 2, 2), float(n))}, calls=calls) for n, calls in ((1, 4.0), (3, 8.0)))
+    both = joined([a, b], [1, 3])
+    assert both.samples["a"].shape == (4, 1, 2, 2)
+    assert both.calls == 7.0
+
+
+def test_every_task_has_the_rows_it_can_have():
+    assert [task.name for task in tasks().values() if is_heat(task)] == ["heat"]
+    assert {task.name for task in tasks().values() if is_linear(task)} == {n for n in tasks() if "darcy" not in n}
