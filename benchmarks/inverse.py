@@ -43,6 +43,7 @@ from inverse.diffusion import (
 from inverse.exact import Bayes
 from inverse.masked import Masked
 from inverse.row import Row, joined
+from inverse.solved import Solved
 from inverse.task import Question, Task, cases, questions, tasks
 from inverse.timing import speed
 from tqdm.auto import tqdm
@@ -62,6 +63,7 @@ def rows(out: Path, quick: bool) -> list[Row]:
         Ours(report.NET, network, trained),
         Ours(report.LAW, network, trained_linear, law=Law(), most=20),
         Ours(report.CORRECTED, network, trained_linear, corrector=corrector),
+        Solved(report.SOLVED, Ours(report.NET, network, is_rock)),
         Ours(report.EXACT, exact, is_linear),
     ]
 

@@ -24,7 +24,7 @@ from sciencegen.exact import Gaussian
 from sciencegen.jobs.airfoil import report
 from sciencegen.jobs.airfoil.prior import blends, condition_layout, polars, recorded
 from sciencegen.jobs.airfoil.question import DEFAULT_POINTS, Point, Requirements, at_lift, near_lift
-from sciencegen.jobs.airfoil.study import Study, compose, mean_drag, temperatures
+from sciencegen.jobs.airfoil.study import COLDEST, WARMEST, Study, compose, mean_drag, temperatures
 from sciencegen.jobs.airfoil.verify import verify
 from sciencegen.layout import Layout
 from sciencegen.model import zoo
@@ -390,11 +390,11 @@ def test_a_run_survives_a_file(tmp_path):
 
 def test_half_of_the_samples_are_the_coldest():
     for count in (1, 2, 5, 64):
-        ladder = temperatures(count, 1000.0, 60.0)
+        ladder = temperatures(count)
         assert ladder.shape == (count,)
-        assert (ladder <= 1000.1).all()
-        assert (ladder >= 59.9).all()
-        assert (ladder > 999.9).sum() >= count / 2
+        assert (ladder <= 1.0001 * COLDEST).all()
+        assert (ladder >= 0.9999 * WARMEST).all()
+        assert (ladder > 0.9999 * COLDEST).sum() >= count / 2
 
 
 def test_baselines_are_judged_alike_and_take_a_reference(tmp_path):

@@ -17,6 +17,7 @@ from .task import Task
 Cells = Mapping[str, Mapping[str, Any]]  # row -> {"scores": {name: [a case]}, "facts": {...}}
 BAYES, EXACT, NET, KALMAN = "exact Bayes", "ours, exact Gaussian", "ours, network", "ensemble Kalman (ES-MDA)"
 LAW, CORRECTED, DPS = "ours, network + law", "ours, network + correction", "DPS, scalar weight"
+SOLVED = "ours, network + solver"
 
 
 def table(task: Task, level: float, cells: Cells, truth: Mapping[str, float]) -> Table:
