@@ -170,7 +170,8 @@ def test_a_model_of_something_else_is_refused(run, tmp_path):
     recipe = Recipe("sciencegen.nets.mlp.ScalarMLP", {"size": 3, "width": 8, "depth": 1})
     other = Model(Layout(u=(3,)), EnergyNet(recipe.build(), Gaussian(torch.zeros(3), torch.ones(3))), recipe)
     other.save(tmp_path / "other")
-    refused(run("--model", tmp_path / "other"), tmp_path / "out", "got a prior over {'u': (3,)}; expected one of airfoils at one condition")
+    refused(run("--model", tmp_path / "other"), tmp_path / "out",
+            "got a prior over {'u': (3,)}; expected one of airfoils at one condition")
 
 
 def test_brackets_in_a_message_are_shown_as_they_are(run, tmp_path, monkeypatch):
