@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from sciencegen.solvers.points import Request
+
 __all__ = ["COLUMNS", "OUTLINE", "POLAR", "Approach", "Point", "read_polar"]
 
 OUTLINE, POLAR = "f.dat", "p"  # XFOIL takes file names of at most 64 characters
@@ -38,15 +40,8 @@ class Approach:
 
 
 @dataclass(frozen=True)
-class Point:
-    """One operating point: `kind` is "alpha" (degrees) or "cl"."""
-
-    reynolds: float
-    kind: str
-    target: float
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.target:g} at Re {self.reynolds:g}"
+class Point(Request):
+    """A request as XFOIL is asked for it."""
 
     def reached(self, row: dict[str, float]) -> bool:
         """Whether the polar's row is this point; a drag that is not positive is no solution."""

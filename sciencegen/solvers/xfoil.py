@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sciencegen.solvers import traps
+from sciencegen.solvers.points import requests
 from sciencegen.solvers.polar import COLUMNS, OUTLINE, POLAR, Approach, Point, read_polar
 from sciencegen.solvers.process import run
 from sciencegen.solvers.solver import SolverResult, Status
@@ -87,7 +88,8 @@ class XFOIL:
         shapes and requests that no outline could satisfy.
         """
         start = time.monotonic()
-        outline, points = _outline(coordinates), _points(reynolds, alpha, cl)
+        outline = _outline(coordinates)
+        points = [Point(r.reynolds, r.kind, r.target) for r in requests(reynolds, alpha, cl)]
         program = shutil.which(self.program)
         if program is None:
             attempts = dict.fromkeys(points, Attempt(Status.MISSING, self._advice()))
@@ -150,16 +152,6 @@ def _outline(coordinates: ArrayLike) -> np.ndarray:
     if outline.ndim == 2 and outline.shape[1] == 2 and 10 <= len(outline) <= MOST_COORDINATES:
         return outline
     raise ValueError(f"coordinates must be (n, 2) with 10 <= n <= {MOST_COORDINATES}; got {outline.shape}")
-
-
-def _points(reynolds: ArrayLike, alpha: ArrayLike | None, cl: ArrayLike | None) -> list[Point]:
-    if (alpha is None) == (cl is None):
-        raise ValueError(f"give either alpha or cl; got alpha={alpha!r} and cl={cl!r}")
-    kind, targets = ("alpha", alpha) if cl is None else ("cl", cl)
-    speeds, targets = np.broadcast_arrays(np.atleast_1d(reynolds).astype(float), np.asarray(targets, dtype=float))
-    if targets.ndim != 1 or not (np.isfinite(targets) & np.isfinite(speeds) & (speeds > 0)).all():
-        raise ValueError(f"{kind} and reynolds must be finite, () or (k,), reynolds > 0; got {targets}, {speeds}")
-    return [Point(speed, kind, target) for speed, target in zip(speeds.tolist(), targets.tolist())]
 
 
 def _defect(outline: np.ndarray) -> str:
