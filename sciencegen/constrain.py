@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .layout import View
+from .view import View
 
 __all__ = ["Affine", "Box", "Pin", "Solenoidal"]
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .calls import Asking, Call, run, together
-from .layout import View, gather, scatter
+from .view import View, gather, scatter
 
 __all__ = ["Denoised", "Energy", "On", "Potential", "Residual", "Sum"]
 

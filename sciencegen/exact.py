@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .calls import Asking
 from .energy import Energy, level
-from .layout import View
+from .view import View
 
 __all__ = ["Gaussian", "Mixture"]
 

@@ -1,9 +1,7 @@
-"""What a state is made of: named variables with units, and views of their parts.
+"""What a state is made of: named variables with units.
 
 A state is one flat tensor ``x (*B, d)`` of unit-scale numbers. A :class:`Layout` says which slice of it is which
-variable and what its units are; it is the only place where units live. A :class:`View` is a list of coordinates of
-``x``: it reads them, ``x -> S x``, and its adjoint puts them back, ``v -> S^T v``. Windows in time, pairs of bodies
-and parts side by side are all views, so that composing energies needs one idea only.
+variable and what its units are; it is the only place where units live. Its parts are views (:mod:`sciencegen.view`).
 """
 
 from __future__ import annotations
@@ -17,6 +15,8 @@ from typing import Any
 import torch
 import xarray
 from torch import Tensor
+
+from .view import View
 
 __all__ = ["Layout", "Variable", "View"]
 
@@ -144,107 +144,3 @@ class Layout:
 
     def __repr__(self) -> str:
         return f"Layout({', '.join(f'{k}={v.shape}' for k, v in self.variables.items())})"
-
-
-class View:
-    """Coordinates of a state, ``x -> S x``: index of shape ``(*copies, *event)``.
-
-    Copies are rows that one energy scores independently (windows, pairs); the event is what it scores.
-    """
-
-    def __init__(self, index: Tensor, copies: int, size: int, name: str) -> None:
-        self.index, self.copies, self.size, self.name = index, copies, size, name
-
-    @property
-    def event(self) -> tuple[int, ...]:
-        """Shape of one copy; :meth:`__call__` flattens it."""
-        return tuple(self.index.shape[self.copies:])
-
-    @property
-    def rows(self) -> Tensor:
-        """The index with its event axes flattened, ``(*copies, n)``."""
-        return self.index.reshape(*self.index.shape[: self.copies], -1)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """``(*B, d) -> (*B, *copies, n)``."""
-        if x.shape[-1] != self.size:
-            raise ValueError(f"got a state of {x.shape[-1]} numbers; expected {self.size}, the layout of '{self}'")
-        return gather(x, self.rows.to(x.device))
-
-    def adjoint(self, v: Tensor) -> Tensor:
-        """``(*B, *copies, n) -> (*B, d)``: each number back to its coordinate, summed over copies."""
-        return scatter(v, self.rows.to(v.device), self.size)
-
-    def __getitem__(self, key: Any) -> View:
-        """Slices of the variable's own axes (never of its copies)."""
-        key = key if isinstance(key, tuple) else (key,)
-        index = self.index[(slice(None),) * self.copies + key]
-        return View(index, self.copies, self.size, f"{self._bracketed}[{', '.join(map(_slice_text, key))}]")
-
-    def windows(self, length: int, stride: int) -> View:
-        """Copies along the first axis: frames ``[k stride, k stride + length)``; they must end with the last frame."""
-        frames = self._first_axis("windows")
-        if not (0 < length <= frames and stride > 0 and (frames - length) % stride == 0):
-            raise ValueError(f"got windows({length}, {stride}) of {frames} frames; expected 0 < length <= {frames} and "
-                             "(frames - length) divisible by stride, so that the windows end with the last frame")
-        starts = torch.arange(0, frames - length + 1, stride)
-        return self._copy(starts[:, None] + torch.arange(length), f"windows({length},{stride})")
-
-    def pairs(self) -> View:
-        """Copies along the first axis: every unordered pair ``i < j`` of its entries, ``n (n - 1) / 2`` of them."""
-        count = self._first_axis("pairs")
-        if count < 2:
-            raise ValueError(f"got pairs of {count} entries; expected at least 2 along the first axis of '{self}'")
-        return self._copy(torch.combinations(torch.arange(count)), "pairs()")
-
-    def each(self) -> View:
-        """Copies along the first axis: one per entry, which the event then lacks."""
-        return self._copy(torch.arange(self._first_axis("each")), "each()")
-
-    def _first_axis(self, what: str) -> int:
-        if not self.event:
-            raise ValueError(f"got {what} of '{self}', which has no axis left; expected a view with event axes")
-        return self.event[0]
-
-    def _copy(self, pick: Tensor, text: str) -> View:
-        index = self.index.movedim(self.copies, 0)[pick]
-        extra = tuple(range(pick.ndim))
-        index = index.movedim(extra, tuple(self.copies + i for i in extra))
-        return View(index, self.copies + 1, self.size, f"{self._bracketed}.{text}")
-
-    def __and__(self, other: View) -> View:
-        """Both, side by side in one flat event; a view without copies is shared by all copies of the other."""
-        if self.size != other.size:
-            raise ValueError(f"got views of states of {self.size} and {other.size} numbers; expected one layout")
-        a, b = self.rows, other.rows
-        lead = max(a.shape[:-1], b.shape[:-1], key=len)
-        if any(r.ndim > 1 and r.shape[:-1] != lead for r in (a, b)):
-            raise ValueError(f"got {tuple(a.shape[:-1])} and {tuple(b.shape[:-1])} copies in '{self} & {other}'; "
-                             "expected equal copies, or none on one side")
-        index = torch.cat([r.expand(*lead, r.shape[-1]) for r in (a, b)], dim=-1)
-        return View(index, len(lead), self.size, f"{self} & {other}")
-
-    @property
-    def _bracketed(self) -> str:
-        return f"({self.name})" if " & " in self.name else self.name
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-def gather(x: Tensor, rows: Tensor) -> Tensor:
-    """Coordinates ``rows (*copies, n)`` of ``x (*B, d)``: ``(*B, *copies, n)``."""
-    return x[..., rows]
-
-
-def scatter(v: Tensor, rows: Tensor, size: int) -> Tensor:
-    """The adjoint of :func:`gather`: ``(*B, *copies, n) -> (*B, size)``, summed where ``rows`` repeat."""
-    batch = v.shape[: v.ndim - rows.ndim]
-    return v.new_zeros(*batch, size).index_add(-1, rows.reshape(-1), v.reshape(*batch, rows.numel()))
-
-
-def _slice_text(key: Any) -> str:
-    if not isinstance(key, slice):
-        return "..." if key is Ellipsis else str(key)
-    ends = ":".join("" if k is None else str(k) for k in (key.start, key.stop))
-    return ends if key.step is None else f"{ends}:{key.step}"

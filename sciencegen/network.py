@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from .calls import Asking, Call, Coroutine, run
 from .energy import Energy, level, score_only
 from .exact import Gaussian
-from .layout import View, scatter
+from .view import View, scatter
 
 __all__ = ["Denoiser", "EnergyNet"]
 

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "sciencegen"
 
 # A module may import only what stands before it. "" is `sciencegen` itself, which re-exports the house below it.
 HOUSE = [
-    "layout", "calls", "energy", "exact", "network", "priors", "noise", "linear", "moments", "guide",
+    "view", "layout", "calls", "energy", "exact", "network", "priors", "noise", "linear", "moments", "guide",
     "constrain", "mcmc", "descent", "sample",
     "metrics", "plot", "result", "measure", "run", "tasks", "model", "train", "", "zoo", "jobs", "cli", "__main__",
 ]  # fmt: skip

@@ -150,9 +150,9 @@ class Reference:
     def __init__(self, values, copies=0):
         self.values, self.copies = values, copies
 
-    def take(self, picks):
-        """One more copies axis: for each pick, these entries of the first event axis."""
-        rows = [numpy.take(self.values, pick, axis=self.copies) for pick in picks]
+    def take(self, picks, axis):
+        """One more copies axis: for each pick, these entries of an event axis."""
+        rows = [numpy.take(self.values, pick, axis=self.copies + axis) for pick in picks]
         return Reference(numpy.stack(rows, axis=self.copies), self.copies + 1)
 
     def join(self, other):
@@ -172,20 +172,21 @@ def slices(draw, length):
 def words(draw, view, reference):
     """One more word on a view, and the same on its reference; a word that does not fit is left out."""
     event = view.event
-    options = ["slice", "each", "windows"] * bool(event) + ["pairs"] * bool(event and event[0] > 1)
+    axis = draw(st.integers(0, max(len(event) - 1, 0)))
+    options = ["slice", "each", "windows"] * bool(event) + ["pairs"] * bool(event and event[axis] > 1)
     word = draw(st.sampled_from(options or ["none"]))
     if word == "slice":
         key = tuple(draw(st.one_of(slices(n), st.integers(-n, n - 1))) for n in event[: draw(st.integers(1, 2))])
         values = reference.values[(slice(None),) * reference.copies + key]
         return view[key], Reference(values, reference.copies)
     if word == "windows":
-        length = draw(st.integers(1, event[0]))
-        stride = draw(st.sampled_from([s for s in range(1, event[0] + 1) if (event[0] - length) % s == 0]))
-        picks = [range(k, k + length) for k in range(0, event[0] - length + 1, stride)]
-        return view.windows(length, stride), reference.take(picks)
+        length = draw(st.integers(1, event[axis]))
+        stride = draw(st.sampled_from([s for s in range(1, event[axis] + 1) if (event[axis] - length) % s == 0]))
+        picks = [range(k, k + length) for k in range(0, event[axis] - length + 1, stride)]
+        return view.windows(length, stride, axis), reference.take(picks, axis)
     if word == "pairs":
-        return view.pairs(), reference.take([list(p) for p in itertools.combinations(range(event[0]), 2)])
-    return (view.each(), reference.take(range(event[0]))) if word == "each" else (view, reference)
+        return view.pairs(axis), reference.take([list(p) for p in itertools.combinations(range(event[axis]), 2)], axis)
+    return (view.each(axis), reference.take(range(event[axis]), axis)) if word == "each" else (view, reference)
 
 
 @st.composite
@@ -246,6 +247,7 @@ def test_views_read_as_they_are_written():
     assert repr(c & body.each()) == "c & body.each()"
     assert repr((c & body.each())[:3]) == "(c & body.each())[:3]"
     assert repr(body.pairs()) == "body.pairs()"
+    assert repr(u.windows(6, 6).pairs(axis=1)) == "u.windows(6,6).pairs(axis=1)"
 
 
 # --- errors ------------------------------------------------------------------------------------------------------
@@ -267,7 +269,8 @@ U = Layout(u=(8, 2))["u"]
         (lambda: U.windows(0, 1), r"got windows\(0, 1\)"),
         (lambda: U.windows(4, 0), r"got windows\(4, 0\)"),
         (lambda: U[:1].pairs(), "got pairs of 1 entries; expected at least 2"),
-        (lambda: U[0, 0].each(), r"got each of 'u\[0, 0\]', which has no axis left"),
+        (lambda: U[0, 0].each(), r"got each of axis 0 of 'u\[0, 0\]', whose copies have 0 axes"),
+        (lambda: U.pairs(axis=2), "got pairs of axis 2 of 'u', whose copies have 2 axes"),
         (lambda: U & Layout(u=(3,))["u"], "got views of states of 16 and 3 numbers; expected one layout"),
         (lambda: U.each() & U.windows(4, 4), r"got \(8,\) and \(2,\) copies .*; expected equal copies"),
         (lambda: U(torch.zeros(3)), "got a state of 3 numbers; expected 16, the layout of 'u'"),

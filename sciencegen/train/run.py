@@ -22,8 +22,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..calls import run, together
 from ..exact import Gaussian
-from ..layout import View
 from ..network import Preconditioned
+from ..view import View
 from .plan import Plan
 
 __all__ = ["Run"]
