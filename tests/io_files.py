@@ -320,6 +320,16 @@ def bodies(path: Path) -> Built:
             "boundary_x": outline[:, 0], "boundary_mask": mask, "boundary_offset_y": offset[..., 1]}
 
 
+def balls(path: Path) -> Built:
+    """CinDM's nbody-2/speed-100: one array (simulation, step, body, [x, y, vx, vy]), and pictures beside it."""
+    path.mkdir()
+    found = numbers(3, 7, 2, 4)
+    np.save(path / "trajectory_balls_2_simu_3_steps_7.npy", found)
+    (path / "trajectory_balls_2_simu_0_steps_7.gif").write_bytes(b"GIF89a")
+    return {"position_x": found[..., 0], "position_y": found[..., 1], "velocity_y": found[..., 3],
+            "time": np.arange(7) / 60}
+
+
 def control(path: Path) -> Built:
     """DiffPhyCon's smoke: arrays of (time, x, y, component) by simulation."""
     sizes = {"Density": 1, "Velocity": 2, "Control": 2}
@@ -387,7 +397,8 @@ LAYOUTS: dict[str, tuple[str, Callable[[Path], Built]]] = {
     "FNO, Darcy": ("piececonst_r421_N1024_smooth1.mat", rock), "DiffusionPDE, Poisson": ("poisson.mat", poisson),
     "DiffusionPDE, Burgers": ("burgers.mat", burgers), "DeepONet": ("antiderivative.npz", operators),
     "PINN, npz": ("Burgers.npz", solution), "PINN, mat": ("Allen_Cahn.mat", turned), "CinDM": ("naca_ellipse", bodies),
-    "DiffPhyCon": ("smoke", control), "AirfRANS": ("airfrans", airfrans), "EngiBench": ("train.parquet", table),
+    "CinDM, discs": ("speed-100", balls), "DiffPhyCon": ("smoke", control), "AirfRANS": ("airfrans", airfrans),
+    "EngiBench": ("train.parquet", table),
 }
 
 

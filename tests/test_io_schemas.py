@@ -252,3 +252,21 @@ def test_outlines_by_frame_are_read_as_such(tmp_path):
     with pytest.raises(ValueError, match="say group='training_trajectories'"):
         io.open(path)
     equal(io.open(path, group="test_trajectories"), {"boundary_y": outline[:, :, 1]})
+
+
+def test_discs_are_as_many_as_their_file_is_named_for(tmp_path):
+    path, wanted = built("CinDM, discs", tmp_path)
+    file = path / "trajectory_balls_2_simu_3_steps_7.npy"
+    dataset = io.open(file, io.Balls())
+    assert dataset.position_x.dims == ("sample", "time", "body")
+    equal(dataset, wanted)
+    stopped = path / "trajectory_balls_2_simu_9_steps_7.npy"
+    shutil.copy(file, stopped)
+    with pytest.raises(ValueError, match="say group='trajectory_balls_2_simu_3_steps_7.npy'"):
+        io.open(path)
+    equal(io.open(path, group=file.name), wanted)
+    with pytest.raises(ValueError, match=r"got shape \(3, 7, 2, 4\); expected \(9, 7, 2, 4\), as its name says"):
+        io.open(path, group=stopped.name)
+    equal(io.open(path, group=stopped.name, trusted=True), wanted)
+    with pytest.raises(ValueError, match="trajectory_balls_BODIES_simu_COUNT_steps_STEPS"):
+        io.open(file.rename(path / "discs.npy"), io.Balls())

@@ -11,7 +11,7 @@ from .bubbleml import BubbleML
 from .dataset import Windows
 from .detect import SCHEMAS, detect, open, open_tree
 from .engibench import EngiBench
-from .folders import CinDM, Smoke
+from .folders import Balls, CinDM, Smoke
 from .own import NetCDF
 from .pdearena import PDEArena
 from .pdebench import Fields, Incompressible, Seeds, Tensor
@@ -24,7 +24,7 @@ from .write_pdebench import save_pdebench
 from .write_well import save_well
 
 __all__ = [
-    "SCHEMAS", "AirfRANS", "Arrays", "BubbleML", "CinDM", "EngiBench", "Fields", "Incompressible", "Moments", "NetCDF",
-    "PDEArena", "Plain", "Schema", "Seeds", "Smoke", "Tensor", "Well", "Windows", "blocks", "detect", "on_grid", "open",
-    "open_tree", "replacing", "save", "save_pdebench", "save_well", "statistics",
+    "SCHEMAS", "AirfRANS", "Arrays", "Balls", "BubbleML", "CinDM", "EngiBench", "Fields", "Incompressible", "Moments",
+    "NetCDF", "PDEArena", "Plain", "Schema", "Seeds", "Smoke", "Tensor", "Well", "Windows", "blocks", "detect",
+    "on_grid", "open", "open_tree", "replacing", "save", "save_pdebench", "save_well", "statistics",
 ]  # fmt: skip

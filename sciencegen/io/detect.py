@@ -17,7 +17,7 @@ from .bubbleml import BubbleML
 from .content import Kind, entries, kind
 from .engibench import EngiBench
 from .fault import fault
-from .folders import CinDM, Smoke
+from .folders import Balls, CinDM, Smoke
 from .own import NetCDF
 from .pdearena import PDEArena
 from .pdebench import Fields, Incompressible, Seeds, Tensor
@@ -29,7 +29,7 @@ __all__ = ["SCHEMAS", "detect", "open", "open_tree"]
 # more particular ones first; their evidence does not overlap (a test checks it)
 SCHEMAS: tuple[shared.Schema, ...] = (
     NetCDF(), Well(), Seeds(), Incompressible(), BubbleML(), Tensor(), Fields(), PDEArena(), Arrays(), EngiBench(),
-    AirfRANS(), CinDM(), Smoke())
+    AirfRANS(), CinDM(), Balls(), Smoke())
 
 
 def detect(path: str | os.PathLike) -> tuple[shared.Schema, str]:

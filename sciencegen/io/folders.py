@@ -1,4 +1,5 @@
-"""Folders of .npy files: CinDM's flows around bodies (one file a frame) and DiffPhyCon's smoke (one a simulation).
+"""Folders of .npy files: CinDM's flows around bodies (one file a frame) and its bouncing discs (one file for all of
+them), DiffPhyCon's smoke (one a simulation).
 
 Walls and bodies may be NaN; they stay NaN. The pickled ranges beside the data are never read: compute them anew. The
 files are the interior of LilyPad's grid, (component, x, y). References: "Compositional Generative Inverse Design" (Wu
@@ -19,9 +20,10 @@ import xarray
 from .content import Kind, kind
 from .fault import fault
 from .leaf import Files, Leaf, Picked
+from .members import npy
 from .schema import SPACE, Field, assemble
 
-__all__ = ["CinDM", "Smoke"]
+__all__ = ["Balls", "CinDM", "Smoke"]
 
 SPLITS = ("training_trajectories", "test_trajectories")
 SPLITS_SMOKE = ("train", "test")
@@ -145,6 +147,45 @@ class CinDM:
                 fields |= {label: Field(("sample", *PLANE), part, {"long_name": label.replace("_", " ")})
                            for label, part in zip(labels, parts)}
         return fields
+
+
+@dataclass(frozen=True)
+class Balls:
+    """``trajectory_balls_2_simu_6000_steps_1000.npy`` (sample, step of 1/60 s, body, [x, y, vx, vy]) in pixels of 200.
+
+    The folder of it, or with ``schema=Balls()`` the file itself. ``group`` chooses the file where the folder holds
+    several; ``trusted`` takes a set whose making was stopped before the number that its name promises.
+    """
+
+    group: str | None = None
+    trusted: bool = False
+
+    def matches(self, path: Path) -> str:
+        return _evidence(path, (), "trajectory_balls_*.npy") if kind(path) is Kind.FOLDER else ""
+
+    def read(self, path: Path) -> xarray.Dataset:
+        file = path if path.is_file() else self._file(path)
+        if not (named := re.fullmatch(r"trajectory_balls_(\d+)_simu_(\d+)_steps_(\d+)\.npy", file.name)):
+            raise fault(file, "that name", "trajectory_balls_BODIES_simu_COUNT_steps_STEPS.npy", "give it its own name")
+        leaf, (bodies, count, steps) = npy(file, trusted=False)["data"], map(int, named.groups())
+        made = leaf.shape[0] if self.trusted and leaf.shape else count
+        if leaf.shape != (made, steps, bodies, 4):
+            raise fault(file, f"shape {leaf.shape}", f"{(count, steps, bodies, 4)}, as its name says",
+                        "its making was stopped: make it again, or say trusted=True to take what is there")
+        dims, fields = ("sample", "time", "body"), {}
+        for axis, part in zip(2 * PLANE, _parts(leaf, 3)):
+            name, units = ("velocity", "s-1") if f"position_{axis}" in fields else ("position", "1")
+            fields[f"{name}_{axis}"] = Field(dims, part, {"long_name": f"{name}, {axis}, in pixels, 200 to the box",
+                                                          "units": units, "component": axis, "component_of": name})
+        time = xarray.Variable("time", np.arange(steps) / 60, {"units": "s"})
+        return assemble(file, "CinDM, discs", fields, {"time": time})
+
+    def _file(self, folder: Path) -> Path:
+        there = sorted(file.name for file in folder.glob("trajectory_balls_*.npy"))
+        if self.group not in there and not (self.group is None and len(there) == 1):
+            raise fault(folder, f"group={self.group!r}", f"one of {there}",
+                        f"say group={there[0]!r}" if there else "name the folder that holds them")
+        return folder / (self.group or there[0])
 
 
 @dataclass(frozen=True)
