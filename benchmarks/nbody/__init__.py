@@ -1,0 +1,1 @@
+"""Rows and scores of benchmarks/nbody.py."""
