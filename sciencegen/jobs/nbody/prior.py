@@ -1,0 +1,189 @@
+r"""The prior over flights of discs in a box: windows of two bodies, and all their parts that compositions ask for.
+
+A state is a window of frames, features x, y, vx, vy of each body; its units are fixed numbers, so that windows of any
+length and any number of bodies share them, and the weights too (:class:`sciencegen.nets.bodies.Bodies`). The Gaussian
+that the network corrects is the unit one, the same seen from every side and in any order of the bodies; nearly all that
+is beyond it is kinks, of which a Gaussian knows nothing. The square's turns and mirrors take flights to flights: the
+network sees windows in all eight positions. Windows in which the bodies touch are listed more often than they happen,
+so that the prior is the flights' law tilted towards contacts; a card says by how much.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ...exact import Gaussian
+from ...layout import Layout, Variable, View
+from ...model import Model, Recipe
+from ...network import Denoiser
+from ...physics.nbody import NBody
+from ...train import Levels, fit
+
+__all__ = ["FULL", "SMALL", "Setup", "Windows", "energy", "parts", "prior_layout", "read", "train", "within"]
+
+PLACE, SPEED = 0.23, 0.29  # the spreads of a coordinate and of a component of the velocity, box units
+SHARES = (0.6, 0.12, 0.08, 0.08, 0.05, 0.03, 0.02, 0.02)  # of a batch, for the joint and for each of parts()
+HELD_OUT = 0.05  # share of the flights, the last ones of a file, that are not trained on
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A network and how it is trained.
+
+    Arguments:
+        trunk: class of :mod:`sciencegen.nets.trunks`.
+        first, second: its arguments in the first and the second stage.
+        touching: how often a window is listed in which the bodies touch.
+        steps, batch, rate: of the training.
+        levels: noise levels.
+    """
+
+    trunk: str
+    first: Mapping[str, Any]
+    second: Mapping[str, Any]
+    touching: int = 2
+    steps: int = 8000
+    batch: int = 128
+    rate: float = 2e-3
+    levels: Levels = Levels(low=2e-3, high=80.0, center=0.2, spread=1.7)
+
+
+SMALL = Setup("TemporalUNet", {"channels": (48, 72, 96)}, {"channels": (48, 72, 96), "extra": 48})
+FULL = Setup("TemporalUNet", {"channels": (192, 288, 384)}, {"channels": (192, 288, 384), "extra": 192},
+             steps=200_000, batch=1024, rate=5e-4)
+
+
+def prior_layout(frames: int = 24, bodies: int = 2) -> Layout:
+    """``trajectory (frames, bodies, 4)`` in box units: places over the side, velocities in sides per second."""
+    return Layout(trajectory=Variable(
+        (frames, bodies, 4), torch.tensor([0.5, 0.5, 0.0, 0.0]), torch.tensor([PLACE, PLACE, SPEED, SPEED]),
+        ("time", "body", "feature"), "box, box/s"))
+
+
+def parts(layout: Layout) -> list[View]:
+    """What a prior knows beside the joint: overlaps of windows, both bodies and one."""
+    flight = layout["trajectory"]
+    return [flight[:14], flight[:, 0], flight[:14, 0], flight[:4], flight[:4, 0], flight[:1], flight[:1, 0]]
+
+
+def read(file: str | os.PathLike, held_out: bool = False) -> Tensor:
+    """Flights ``(N, frames, bodies, 4)`` of a file that datasets/make_nbody.py wrote: those to train on, or the others.
+
+    ValueError if the file holds no trajectories.
+    """
+    with h5py.File(file) as data:
+        if "trajectory" not in data or data["trajectory"].ndim != 4 or data["trajectory"].shape[-1] != 4:
+            raise ValueError(f"got {file} without trajectories (sample, time, body, feature); expected a file that "
+                             "datasets/make_nbody.py wrote")
+        count = len(data["trajectory"])
+        split = count - max(round(HELD_OUT * count), 1)
+        return torch.from_numpy(data["trajectory"][split:] if held_out else data["trajectory"][:split]).float()
+
+
+class Windows(Dataset):
+    """Windows of flights as states, in all eight positions of the square.
+
+    Arguments:
+        flights: ``(N, T, bodies, 4)`` in box units.
+        layout: of a window.
+        touching: how often a window is listed in which two bodies touch; the others are listed once.
+        stride: frames between the starts of windows.
+    """
+
+    def __init__(self, flights: Tensor, layout: Layout, touching: int = 1, stride: int = 3) -> None:
+        frames = layout.variables["trajectory"].shape[0]
+        if flights.shape[1] < frames:
+            raise ValueError(f"got flights of {flights.shape[1]} frames; expected at least {frames}, a window's")
+        self.flights, self.layout, self.frames = flights, layout, frames
+        flight, start = torch.cartesian_prod(torch.arange(len(flights)),
+                                             torch.arange(0, flights.shape[1] - frames + 1, stride)).unbind(-1)
+        again = torch.where(touches(flights, frames)[flight, start], touching, 1)
+        self.flight, self.start = flight.repeat_interleave(again), start.repeat_interleave(again)
+
+    def __len__(self) -> int:
+        return 8 * len(self.flight)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Tensor]:
+        """Several rows at once, which is what a loader asks for."""
+        index = torch.as_tensor(indices)
+        flight, start = self.flight[index // 8], self.start[index // 8]
+        rows = self.flights[flight[:, None], start[:, None] + torch.arange(self.frames)]
+        return list(turned(self.layout.pack(trajectory=rows), index % 8))
+
+
+def touches(flights: Tensor, frames: int) -> Tensor:
+    """Whether two bodies touch in the window of ``frames`` that starts there, ``(N, T - frames + 1)``.
+
+    Counted is what is seen: a frame in which two are within a fortieth of touching, or an impact between two frames,
+    which turns both velocities at once.
+    """
+    near = torch.zeros(flights.shape[:2], dtype=torch.bool)
+    for i, j in torch.combinations(torch.arange(flights.shape[2])):
+        near |= (flights[:, :, i, :2] - flights[:, :, j, :2]).norm(dim=-1) < 2.05 * NBody().radius
+        turn = (flights[:, 1:, :, 2:] - flights[:, :-1, :, 2:])[:, :, [i, j]]
+        near[:, 1:] |= ((turn.sum(2).norm(dim=-1) < 1e-3) & (turn[:, :, 0].norm(dim=-1) > 1e-3))
+    return near.unfold(1, frames, 1).any(-1)
+
+
+def turned(rows: Tensor, position: Tensor) -> Tensor:
+    """Packed rows ``(N, d)`` in one of the square's eight positions each, ``position (N,)``; 0 changes nothing."""
+    axes = rows.unflatten(-1, (-1, 2, 2))  # (place, speed), (x, y)
+    signs = 1 - 2 * torch.stack([position & 1, position >> 1 & 1], -1).to(rows)
+    axes = axes * signs[:, None, None]
+    return torch.where((position >= 4)[:, None, None, None], axes.flip(-1), axes).flatten(1)
+
+
+def energy(setup: Setup, bodies: int = 2, layout: Layout | None = None) -> tuple[Denoiser, Recipe]:
+    """The untrained energy of windows, and the recipe of its network."""
+    layout, system = layout or prior_layout(bodies=bodies), NBody()
+    first, second = (Recipe(f"sciencegen.nets.trunks.{setup.trunk}", dict(v)) for v in (setup.first, setup.second))
+    recipe = Recipe("sciencegen.nets.bodies.Bodies", {
+        "first": first, "second": second, "bodies": bodies, "reach": (0.5 - system.margin) / PLACE,
+        "contact": 2 * system.radius / PLACE, "step": system.steps * system.step * SPEED / PLACE})
+    return Denoiser(recipe.build(), unit(layout.size), parts(layout)), recipe
+
+
+def unit(size: int) -> Gaussian:
+    """The Gaussian that a network corrects: of unit variance in every coordinate."""
+    return Gaussian(torch.zeros(size), torch.ones(size))
+
+
+def within(whole: Denoiser, frames: int, bodies: int) -> Denoiser:
+    """The energy of states of :func:`prior_layout` ``(frames, bodies)``, by the same network.
+
+    Of a part of what it was trained on it is the marginal, at a lower price than ``whole.marginal``: nothing that was
+    marginalised out is computed. Of more it is a guess.
+    """
+    return Denoiser(whole.net.among(bodies), unit(prior_layout(frames, bodies).size), lowest=whole.lowest).eval()
+
+
+def train(file: str | os.PathLike, directory: str | os.PathLike, setup: Setup = SMALL, *, device: str = "cpu",
+          seed: int = 0) -> Model:
+    """Train the prior on ``file`` (datasets/make_nbody.py), resumable from ``directory``.
+
+    :data:`SMALL` takes about an hour on one core with bfloat16 units. :data:`FULL` is meant for a GPU, in pieces of
+    any length (an interrupt ends a piece); it was never run.
+    """
+    flights = read(file)
+    layout = prior_layout(bodies=flights.shape[2])
+    torch.manual_seed(seed)
+    start, recipe = energy(setup, flights.shape[2], layout)
+    rows = Windows(flights, layout, setup.touching)
+    trained = fit(start.to(device), rows, Path(directory), setup.steps, batch=setup.batch, rate=setup.rate,
+                  levels=setup.levels, shares=SHARES, precision=torch.bfloat16, seed=seed, every=200)
+    facts = {"flights": len(flights), "windows": len(rows.flight), "touching": setup.touching, "positions": 8,
+             "steps": setup.steps, "batch": setup.batch, "rate": setup.rate, "seed": seed,
+             "loss": float(trained.history.loss[-200:].mean()), "seconds": float(trained.history.seconds[-1])}
+    return Model(layout, trained.energy.cpu(), recipe, training=facts)
