@@ -317,7 +317,7 @@ def small_limits(monkeypatch):
 
 
 def bomb(path, kind):
-    zeros = np.zeros((2, 5, 2**19), np.float32)
+    zeros = np.zeros((2, 5, 2**17), np.float32)
     if kind == "npz":
         np.savez_compressed(path, input=zeros[:, 0], output=zeros)
     elif kind == "mat":
@@ -325,7 +325,7 @@ def bomb(path, kind):
     else:
         with h5py.File(path, "w") as file:
             file.create_dataset("tensor", data=zeros, chunks=zeros.shape, compression="gzip")
-            file.create_dataset("x-coordinate", data=np.arange(2**19), compression="gzip", shuffle=True)
+            file.create_dataset("x-coordinate", data=np.arange(2**17), compression="gzip", shuffle=True)
 
 
 @pytest.mark.parametrize("kind", ["npz", "mat", "h5"])

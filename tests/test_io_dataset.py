@@ -54,10 +54,11 @@ def test_a_batch_reads_each_stretch_once_and_in_order(tmp_path, monkeypatch):
     assert [(s, (t.start, t.stop)) for s, t in keys] == [(0, (0, 5)), (2, (0, 5))]
 
 
-@pytest.mark.parametrize("start", ["fork", "forkserver", "spawn"])
-def test_a_loader_with_workers_gives_the_same(start, tmp_path):
+@pytest.mark.parametrize("start, own", [("fork", False), ("forkserver", True), ("spawn", False)])
+def test_a_loader_with_workers_gives_the_same(start, own, tmp_path):
     wanted = files.flow(tmp_path / "x.h5")
-    windows = io.Windows(tmp_path / "x.h5", ["Vx", "pressure"], 2)
+    data = io.open(tmp_path / "x.h5")
+    windows = io.Windows(io.open(io.save(data, tmp_path / "own.nc")) if own else data, ["Vx", "pressure"], 2)
     windows[0]  # the file is open here when the workers start
     loader = DataLoader(windows, batch_size=3, num_workers=2 if start == "fork" else 1, multiprocessing_context=start)
     found = torch.cat([batch["Vx"] for batch in loader])

@@ -113,6 +113,29 @@ def test_each_angle_is_a_run_of_its_own():
     np.testing.assert_array_equal(found["cd"], [0.01, np.nan, 0.01])
 
 
+@dataclass(frozen=True)
+class Search:
+    """A solver that finds lifts by itself, but none below 0."""
+
+    def __call__(self, coordinates, reynolds, cl, start) -> SolverResult:
+        lift, begin, re = map(np.asarray, (cl, start, reynolds))
+        values = {"alpha": begin + 0.25, "cl": lift, "cd": 0.01 * lift + 1e3 / re, "cm": -0.05 * np.ones_like(lift)}
+        if (lift >= 0).all():
+            return SolverResult(Status.CONVERGED, values, {"history": np.zeros(3)})
+        nothing = {name: np.full(lift.shape, np.nan) for name in values}
+        return SolverResult(Status.UNCONVERGED, nothing, log="no such lift")
+
+
+def test_a_solver_that_searches_for_lifts_is_told_where_to_begin(run):
+    found = verify(run, job.ByLift(Search()), "search")
+    np.testing.assert_allclose(found.alpha[:, 0], (LIFTS[0] - 0.2) / 0.11 + 0.25, atol=1e-4)
+    np.testing.assert_allclose(found.cd[:, 0], 0.004 + 1e3 / 3e6, rtol=1e-6)
+    np.testing.assert_array_equal(found.cm[:, 0], -0.05)
+    assert np.isnan(found.cd[:, 1]).all()
+    assert (found.status.values == [["converged", "unconverged"]]).all()
+    assert found.log.values[0, 1] == "no such lift"
+
+
 # --- once for each ------------------------------------------------------------------------------------------------
 
 def test_a_second_verification_asks_for_new_designs_only(run):

@@ -7,8 +7,9 @@ was asked for. The data set can be pickled and opens its file in each worker, so
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -49,10 +50,11 @@ class Windows(Dataset):
             raise ValueError(f"got length={length}, stride={stride} for {self.frames} frames; expected 1 <= length <= "
                              f"{self.frames} and stride >= 1")
         self.starts = range(0, self.frames - length + 1, stride)
-        self._sources = [(name, self.data[name].variable, source(self.data[name].variable)) for name in self.variables]
+        self._count = self.data.sizes.get("sample", 1) * len(self.starts)
+        self._sources = [_Source(name, self.data[name].variable) for name in self.variables]
 
     def __len__(self) -> int:
-        return self.data.sizes.get("sample", 1) * len(self.starts)
+        return self._count
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         sample, start = self._place(index)
@@ -62,7 +64,7 @@ class Windows(Dataset):
         """Several at once, each file region read once; torch's loaders call this for a batch."""
         places = [self._place(i) for i in indices]
         found: dict[tuple[int, int], dict[str, Tensor]] = {}
-        for sample, group in groupby(sorted(set(places)), key=lambda place: place[0]):
+        for sample, group in groupby(sorted(set(places)), key=itemgetter(0)):
             for stretch in self._joined([start for _, start in group]):
                 for start, window in self._read(sample, stretch):
                     found[sample, start] = window
@@ -70,7 +72,7 @@ class Windows(Dataset):
 
     def _place(self, index: int) -> tuple[int, int]:
         """The sample and the first frame of a window."""
-        count = len(self)
+        count = self._count
         if not -count <= index < count:
             raise IndexError(f"got the index {index}; expected {-count} to {count - 1}")
         sample, k = divmod(int(index) % count, len(self.starts))
@@ -87,20 +89,35 @@ class Windows(Dataset):
         return groups
 
     def _read(self, sample: int, starts: list[int]) -> list[tuple[int, dict[str, Tensor]]]:
-        first, last = starts[0], starts[-1] + self.length
-        place: dict[Hashable, int | slice] = {"sample": sample, "time": slice(first, last)}
-        read = {}
-        for name, variable, leaf in self._sources:
-            key = tuple([place.get(dim, ALL) for dim in variable.dims])
-            part = variable[key].values if leaf is None else leaf.read(key)
-            read[name] = torch.from_numpy(self._clean(part)), "time" in variable.dims
-        return [(s, {name: (part[s - first:s - first + self.length] if moves else part)
-                     for name, (part, moves) in read.items()}) for s in starts]
+        first, frames = starts[0], slice(starts[0], starts[-1] + self.length)
+        parts = [(s.name, torch.from_numpy(self._clean(s.read(sample, frames))), s.moves) for s in self._sources]
+        if len(starts) == 1:
+            return [(first, {name: part for name, part, _ in parts})]
+        return [(start, {name: part[start - first:start - first + self.length] if moves else part
+                         for name, part, moves in parts}) for start in starts]
 
     def _clean(self, part: np.ndarray) -> np.ndarray:
-        part = np.asarray(part)
-        if not (part.flags.writeable and part.flags.c_contiguous and part.dtype.isnative):
+        part, flags = np.asarray(part), part.flags
+        if not (flags.writeable and flags.c_contiguous and part.dtype.isnative):
             part = np.array(part, part.dtype.newbyteorder("="), order="C")
         if self.missing is not None and part.dtype.kind == "f":
             return np.where(np.isnan(part), part.dtype.type(self.missing), part)
         return part
+
+
+class _Source:
+    """A variable, and what is worked out once and not for each window: where it is stored, and which axis is which."""
+
+    def __init__(self, name: str, variable: xarray.Variable) -> None:
+        self.name, self.moves = name, "time" in variable.dims
+        self._variable, self._leaf = variable, source(variable)
+        self._whole: list[int | slice] = [ALL] * variable.ndim
+        self._axes = [variable.dims.index(dim) if dim in variable.dims else None for dim in ("sample", "time")]
+
+    def read(self, sample: int, frames: slice) -> np.ndarray:
+        """A sample's frames; all of what has neither."""
+        key = self._whole.copy()
+        for axis, part in zip(self._axes, (sample, frames)):
+            if axis is not None:
+                key[axis] = part
+        return self._variable[tuple(key)].values if self._leaf is None else self._leaf.read(tuple(key))

@@ -80,23 +80,22 @@ class Stored(Leaf):
     def read(self, key: Key) -> np.ndarray:
         dataset = self.handle.dataset(self.name, self.shape)
         try:
-            return self._blocks(dataset, key)
+            # types, not an isinstance for each part: that would cost as much as a small read
+            return self._blocks(key) if np.ndarray in map(type, key) else np.asarray(dataset[key])
         except OSError as error:
             raise fault(self.handle.path, f"a part of '{self.name}' that cannot be read ({error})", "whole chunks",
                         "the file is damaged: fetch or make it again") from error
 
-    def _blocks(self, dataset: h5py.Dataset, key: Key) -> np.ndarray:
+    def _blocks(self, key: Key) -> np.ndarray:
         """One contiguous read for each run of indices; indices of one chunk are read together."""
-        axis = next((i for i, k in enumerate(key) if isinstance(k, np.ndarray)), None)
-        if axis is None:
-            return np.asarray(dataset[key])
+        axis = next(i for i, k in enumerate(key) if isinstance(k, np.ndarray))
         if not len(key[axis]):
-            return self._blocks(dataset, (*key[:axis], slice(0, 0), *key[axis + 1:]))
+            return self.read((*key[:axis], slice(0, 0), *key[axis + 1:]))
         chunk = self.chunks[axis] if self.chunks else 1
         kept = sum(not isinstance(k, int | np.integer) for k in key[:axis])
         parts = []
         for run in _runs(key[axis], chunk):
-            block = self._blocks(dataset, (*key[:axis], slice(int(run[0]), int(run[-1]) + 1), *key[axis + 1:]))
+            block = self.read((*key[:axis], slice(int(run[0]), int(run[-1]) + 1), *key[axis + 1:]))
             whole = len(run) == run[-1] - run[0] + 1
             parts.append(block if whole else np.take(block, run - run[0], axis=kept))
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=kept)

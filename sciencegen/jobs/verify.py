@@ -1,8 +1,9 @@
 """The designs of a finished run, solved by another program: what `sciencegen verify RUN` does.
 
 A design is as good as the model that judged it. XFOIL shares NeuralFoil's physics, so it finds where the network is
-wrong; a Navier-Stokes solver shares none of it. Each design is solved at every operating point by way of angles about
-the one where NeuralFoil has the lift (:class:`sciencegen.jobs.airfoil.verify.ByAngle`). Every point is stored as it
+wrong; a Navier-Stokes solver shares none of it. Each design is solved at every operating point: by way of angles about
+the one where NeuralFoil has the lift (:class:`sciencegen.jobs.airfoil.verify.ByAngle`), or by a program's own search
+for the lift from there (:class:`ByLift`). Every point is stored as it
 comes, so a verification that was stopped goes on where it was, and asking for more designs costs only those.
 """
 
@@ -10,35 +11,55 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray
+from numpy.typing import ArrayLike
 from rich.table import Table
 
 from ..result import Result
-from ..solvers import Isolated
+from ..solvers import Isolated, Solver, SolverResult
 from ..solvers.store import digest
 from .airfoil.question import Point
 from .airfoil.verify import ByAngle
 from .airfoil.verify import verify as verify_designs
 
-__all__ = ["openfoam", "read", "table", "verify_run", "words"]
+__all__ = ["ByLift", "openfoam", "read", "table", "verify_run", "words"]
 
 TITLES = {"xfoil": "XFOIL", "openfoam": "OpenFOAM"}
 NEEDED = {"shape", "alpha", "cd", "target_cl", "reynolds"}
 
 
-def openfoam() -> ByAngle:
-    """OpenFOAM, asked for lifts: two angles first, since its lift at an angle is the lower, two more if need be.
+@dataclass(frozen=True)
+class ByLift:
+    """A solver that searches for lifts itself, told where to begin.
 
-    Its boundary layers are turbulent from the nose on, so its drag is the higher; designs are compared with each other,
-    not with NeuralFoil.
+    ``solver (coordinates, reynolds=(K,), cl=(K,), start=(K,)) -> SolverResult`` with values ``cl``, ``cd``, ``cm``,
+    ``alpha`` ``(K,)``, as :class:`sciencegen.solvers.OpenFOAM`.
+    """
+
+    solver: Solver
+
+    def __call__(self, coordinates: ArrayLike, reynolds: ArrayLike, cl: ArrayLike, alpha: ArrayLike) -> SolverResult:
+        """Values ``cl``, ``cd``, ``cm``, ``alpha`` ``(K,)`` at the lifts ``cl (K,)``, expected at ``alpha (K,)``."""
+        found = self.solver(coordinates, reynolds=reynolds, cl=cl, start=alpha)
+        values = {name: np.broadcast_to(found[name], np.shape(cl)) for name in ("cl", "cd", "cm", "alpha")}
+        return SolverResult(found.status, values, wall_s=found.wall_s, log=found.log)
+
+
+def openfoam() -> ByLift:
+    """OpenFOAM, asked for lifts.
+
+    Its boundary layers are turbulent from the nose on, so its lift at an angle is the lower, near its largest by two
+    tenths, and the search comes to the lift from below: beyond, flows that stall have no steady state. Its drag is the
+    higher; designs are compared with each other, not with NeuralFoil.
     """
     from ..solvers.openfoam import RANS, OpenFOAM
 
-    return ByAngle(OpenFOAM(RANS()), near=(0.0, 1.0), far=(-1.0, 2.0))
+    return ByLift(OpenFOAM(RANS()))
 
 
 def read(run: str | os.PathLike) -> Result:
@@ -52,7 +73,7 @@ def read(run: str | os.PathLike) -> Result:
     return result
 
 
-def verify_run(run: str | os.PathLike, solver: ByAngle, name: str, count: int = 8, workers: int = 2,
+def verify_run(run: str | os.PathLike, solver: ByAngle | ByLift, name: str, count: int = 8, workers: int = 2,
                progress: bool = True) -> xarray.Dataset:
     """Have the best ``count`` designs of a run solved by ``solver``, ``workers`` at a time; write ``verify_NAME.nc``.
 

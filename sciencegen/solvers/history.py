@@ -5,8 +5,11 @@ Residuals do not tell: where the wake is unsteady a steady solver can meet its r
 NACA 0012 at Re 1000 and 10 degrees, drag 9 % and lift 20 % too low), so that the history of the forces is the judge. A
 history of several coefficients is
 
-* *steady* when over the last `window` no coefficient has moved by more than `tolerance`, and none by more in the second
-  half than in the first, so that a disturbance that grows is not taken for rest;
+* *steady* when over the last `window` no coefficient has moved by more than `tolerance`, none by more in the second
+  half than in the first, so that a disturbance that grows is not taken for rest, and none has as much still to go: the
+  changes of the mean from third to third of the window, :math:`d_1` and :math:`d_2`, are continued as a geometric
+  series, which sums to :math:`d_2^2 / (d_1 - d_2)`. A lift that creeps by a thousandth in the window for a thousand
+  iterations more is not taken for rest either;
 * *shedding* when the last `CYCLES` whole periods agree: their means within `tolerance`, their lengths and ranges within
   ten times that, as a share. Means are over these whole periods, between interpolated crossings of the mean, because
   any other window adds an error of range over length;
@@ -26,6 +29,7 @@ __all__ = ["CYCLES", "History", "Verdict"]
 
 CYCLES = 4
 FLOOR = 0.2  # of `tolerance`: motion below it is rest, whichever way it goes
+STILL = 0.01  # of `tolerance`: a change of the mean below it is none
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,9 @@ class History:
         size = _size(mean)
         moved = float((2 * spread / size).max())
         early, late = ((np.ptp(part, axis=0) / size).max() for part in np.array_split(recent.forces, 2))
-        words = f"the forces moved by {moved:.1e} of their size over the last {window:g}"
-        if moved <= tolerance and (late <= early or moved <= FLOOR * tolerance):
+        left = float((_to_come(recent.forces, STILL * tolerance * size) / size).max())
+        words = f"the forces moved by {moved:.1e} of their size over the last {window:g}, with {left:.1e} to come"
+        if max(moved, left) <= tolerance and (late <= early or moved <= FLOOR * tolerance):
             return Verdict(True, f"steady: {words}", mean, spread)
         periods = self._periods(size * tolerance) if unsteady else None
         if periods is not None and self._agree(periods, size, tolerance):
@@ -107,6 +112,15 @@ def _size(mean: np.ndarray) -> np.ndarray:
     drag, lift = mean[0::3], mean[1::3]
     force = np.hypot(drag, lift).max()
     return np.stack([np.maximum(np.abs(drag), force / 100), *[np.full_like(drag, force)] * 2], 1).ravel()
+
+
+def _to_come(forces: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """How far each force has still to go if its means over thirds go on as a geometric series."""
+    third = len(forces) // 3
+    first, second = np.diff(forces[-3 * third :].reshape(3, third, -1).mean(1), axis=0)
+    ratio = np.minimum(second / np.where(first == 0, 1e-3 * second + (second == 0), first), 0.999)
+    series = np.abs(second * ratio / (1 - ratio))
+    return np.where(np.abs(second) > still, series, 0.0)
 
 
 def _mean(time: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -39,12 +39,13 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """What one point gave: `values` are empty unless it converged; `history` (n, 1 + 3 bodies)."""
+    """What one point gave: `values` and `fields` are empty unless it converged; `history` (n, 1 + 3 bodies)."""
 
     status: Status
     log: str
     values: Mapping[str, Any] = field(default_factory=dict)
     history: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    fields: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def requests(reynolds: ArrayLike, alpha: ArrayLike | None, cl: ArrayLike | None) -> list[Request]:

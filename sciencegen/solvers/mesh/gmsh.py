@@ -47,7 +47,8 @@ class Mesh:
 
     On the bodies: edges at most `surface` long, `corner` at corners. On the walls: layers from `wall` to `layer`. Off
     them: edges of `near` at the end of the layers, growing at the rate `slope` to the far field at `radius`, at most
-    `wake_size` within `wake_width` of the line that runs `wake` lengths downstream from each body.
+    `wake_size` within `wake_width` of the line that runs `wake` lengths downstream from each body. Around corners the
+    layers' columns are at least `fan` apart (radians).
     """
 
     wall: float
@@ -55,6 +56,7 @@ class Mesh:
     corner: float = 0.01
     layer: float = 0.15
     growth: float = 1.2
+    fan: float = 0.0
     near: float = 0.02
     wake: float = 4.0
     wake_size: float = 0.03
@@ -64,7 +66,8 @@ class Mesh:
 
     def refined(self, factor: float) -> Mesh:
         """The same mesh with all edges shorter by `factor`, in the layers and where edges grow too."""
-        sizes = {name: getattr(self, name) / factor for name in ("wall", "surface", "corner", "near", "wake_size")}
+        edges = ("wall", "fan", "surface", "corner", "near", "wake_size")
+        sizes = {name: getattr(self, name) / factor for name in edges}
         return replace(self, **sizes, slope=self.slope / factor, growth=self.growth ** (1 / factor))
 
     def make(self, bodies: Sequence[Body], folder: Path, limit: float, direction: float = 0.0) -> PlaneMesh:
@@ -87,7 +90,7 @@ class Mesh:
 
     def _layers(self, body: Body, thickness: float) -> Layers:
         points, corners = body.spaced(self.surface, self.corner)
-        arc = min(self.near, self.wake_size, self.corner + self.slope * thickness)
+        arc = max(min(self.near, self.wake_size, self.corner + self.slope * thickness), self.fan * thickness)
         return layers(points, corners, self.wall, self.growth, thickness, arc)
 
     def _script(self, bodies: Sequence[Body], walls: Sequence[Layers], direction: float) -> str:

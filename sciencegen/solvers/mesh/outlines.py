@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
-__all__ = ["Body", "bodies", "crosses", "gap"]
+__all__ = ["Body", "bodies", "crosses", "gap", "inside"]
 
 CORNER = np.deg2rad(30.0)  # a turn by more than this is a corner
 TURN = 0.12  # edge over radius of curvature: 7 degrees
@@ -66,7 +66,7 @@ def bodies(outlines: ArrayLike | Sequence[ArrayLike]) -> tuple[Body, ...]:
     found = tuple(_body(outline, number) for number, outline in enumerate([outlines] if one else outlines))
     for number, body in enumerate(found):
         others = [other.points for other in found[:number]]
-        if any(_inside(body.points[0], points) or _inside(points[0], body.points) for points in others):
+        if any(inside(body.points[:1], points)[0] or inside(points[:1], body.points)[0] for points in others):
             raise ValueError(f"outline {number} and another one lie in each other; expected bodies side by side")
     if len(found) > 1 and gap(found) <= 0:
         raise ValueError("got outlines that touch; move them apart")
@@ -139,9 +139,13 @@ def crosses(points: np.ndarray) -> bool:
     return bool((straddles & straddles.T).any())
 
 
-def _inside(point: np.ndarray, polygon: np.ndarray) -> bool:
-    a, b = polygon - point, np.roll(polygon, -1, 0) - point
-    return bool(abs(np.arctan2(_cross(a, b), (a * b).sum(1)).sum()) > np.pi)
+def inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
+    """Which of the points (n, 2) lie in the closed polygon (m, 2): a ray from there crosses an odd number of edges."""
+    (x, y), odd = points.T, np.zeros(len(points), dtype=bool)
+    for (ax, ay), (bx, by) in zip(polygon.tolist(), np.roll(polygon, -1, 0).tolist(), strict=True):
+        if ay != by:
+            odd ^= ((ay > y) != (by > y)) & (x < ax + (y - ay) * (bx - ax) / (by - ay))
+    return odd
 
 
 def _dense(points: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from sciencegen.solvers.history import History, Verdict
 from sciencegen.solvers.mesh import Body, Mesh, PlaneMesh
 from sciencegen.solvers.openfoam.case import STEADY, TRANSIENT, Case, cell_vectors, with_vectors
+from sciencegen.solvers.openfoam.fields import Grid
 from sciencegen.solvers.openfoam.flow import Flow
 from sciencegen.solvers.openfoam.forces import read_forces, read_y_plus
 from sciencegen.solvers.openfoam.polymesh import polymesh
@@ -42,27 +43,42 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """A Reynolds number, a mesh and a deadline (on the monotonic clock) for bodies in a flow."""
+    """A Reynolds number, a mesh, a deadline (on the monotonic clock) and perhaps a grid for bodies in a flow."""
 
     flow: Flow
     bodies: Sequence[Body]
     reynolds: float
     mesh: Mesh
     deadline: float
+    grid: Grid | None = None
 
-    def at_angle(self, folder: Path, alpha: float) -> Attempt:
-        """The forces at an angle (degrees)."""
-        try:
-            return self._settle(folder, alpha, self._prepare(folder, alpha))
-        except Stopped as stopped:
-            return Attempt(stopped.status, str(stopped), history=_rows(_history(folder, self._case(alpha).names)))
+    def at_angles(self, folder: Path, angles: Sequence[float], timeout: float) -> list[Attempt]:
+        """
+        The forces at angles (degrees), up to and with the first that gives none; `timeout` seconds for each.
 
-    def at_lift(self, folder: Path, target: float) -> Attempt:
-        """The forces at the angle that gives the lift: secant method, each angle from the last one's flow."""
+        All are on one mesh, and each starts from the last one's flow: near stall a steady solver that starts from the
+        uniform stream may not settle at an angle to which it can be led.
+        """
+        attempts: list[Attempt] = []
+        mesh = None
+        for alpha in angles:
+            point = replace(self, deadline=time.monotonic() + timeout)
+            try:
+                mesh = mesh or point._prepare(folder, alpha, float(np.mean(angles)))
+                attempts.append(point._settle(folder, alpha, mesh))
+            except Stopped as stopped:
+                history = _rows(_history(folder, self._case(alpha).names))
+                attempts.append(Attempt(stopped.status, str(stopped), history=history))
+            if not attempts[-1].values:
+                break
+        return attempts
+
+    def at_lift(self, folder: Path, target: float, start: float | None = None) -> Attempt:
+        """The forces at the angle that gives the lift: secant method from `start`, each angle from the last flow."""
         angles, lifts = [], []
-        alpha, attempt = target / LIFT_SLOPE, Attempt(Status.UNCONVERGED, "")
+        alpha, attempt = target / LIFT_SLOPE if start is None else start, Attempt(Status.UNCONVERGED, "")
         try:
-            mesh = self._prepare(folder, alpha)
+            mesh = self._prepare(folder, alpha, alpha)
             for _ in range(SEARCHES):
                 attempt = self._settle(folder, alpha, mesh)
                 if not attempt.values:
@@ -79,9 +95,9 @@ class Point:
     def _case(self, alpha: float) -> Case:
         return Case(self.flow, self.bodies, self.reynolds, alpha)
 
-    def _prepare(self, folder: Path, alpha: float) -> PlaneMesh:
+    def _prepare(self, folder: Path, alpha: float, wake: float) -> PlaneMesh:
         try:
-            mesh = self.mesh.make(self.bodies, folder, self._left(), alpha)
+            mesh = self.mesh.make(self.bodies, folder, self._left(), wake)
         except TimeoutError as error:
             raise Stopped(Status.TIMEOUT, str(error)) from error
         except ValueError as error:
@@ -113,7 +129,14 @@ class Point:
         if not verdict.settled:
             return Attempt(Status.UNCONVERGED, verdict.reason, history=rows)
         values = coefficients(verdict) | {"alpha": alpha, "y_plus": _y_plus(folder)}
-        return Attempt(Status.CONVERGED, verdict.reason, values | {"cells": len(mesh), "steps": len(rows)}, rows)
+        values |= {"cells": len(mesh), "steps": len(rows)}
+        return Attempt(Status.CONVERGED, verdict.reason, values, rows, self._sampled(folder, mesh))
+
+    def _sampled(self, folder: Path, mesh: PlaneMesh) -> dict[str, np.ndarray]:
+        if self.grid is None:
+            return {}
+        last = folder / _latest(folder)
+        return self.grid.sample(mesh, self.bodies, (last / "U").read_text(), (last / "p").read_text())
 
     def _stage(self, folder: Path, case: Case, program: str, until: float, step: float, every: float) -> None:
         _write(folder, case.run(program, until, step, every))
