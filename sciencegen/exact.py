@@ -83,7 +83,11 @@ class Gaussian(Energy):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> Gaussian:
-        """The one whose ``state_dict`` this is; axes of low rank may be in 16 bits, and are made orthonormal again."""
+        """The one whose ``state_dict`` this is; axes of low rank may be in 16 bits, and are made orthonormal again.
+
+        By what their rounding moves a state, it may then differ from the axes: that is added to the variance beyond
+        them, so that a law that is met more closely (``u`` solves for ``a``) does not contradict the prior.
+        """
         center, variances, axes = state["center"], state["variances"], state.get("axes")
         if "cov" in state:
             made = cls(center, state["cov"])
@@ -91,7 +95,10 @@ class Gaussian(Energy):
             return made
         if axes is None:
             return cls(center, variances)
-        axes = axes if axes.dtype == center.dtype else _orthonormal(axes).to(center)
+        if axes.dtype != center.dtype:
+            along, beyond = variances.tensor_split([axes.shape[1]])
+            variances = torch.cat([along, beyond + _rounding(axes) * variances.sum() / len(center)])
+            axes = _orthonormal(axes).to(center)
         return cls(center, variances, axes)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
@@ -217,6 +224,11 @@ def _orthonormal(axes: Tensor) -> Tensor:
     for _ in range(2):
         axes = (3 * axes - axes @ (axes.mT @ axes)) / 2
     return axes
+
+
+def _rounding(axes: Tensor) -> float:
+    """Mean square of the relative error of numbers in this precision, their leading digits as they come."""
+    return torch.finfo(axes.dtype).eps ** 2 / 24
 
 
 def _leading(rows: Tensor, rank: int) -> tuple[Tensor, Tensor]:

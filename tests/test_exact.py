@@ -197,6 +197,16 @@ def test_axes_in_16_bits_are_made_orthonormal_again():
     assert float((first.axes.half().float().mT @ first.axes.half().float() - torch.eye(40)).abs().max()) > 1e-5
 
 
+def test_what_16_bits_move_a_state_by_is_left_beyond_the_axes():
+    """States of the first Gaussian differ from the axes read back by as much as the variance there now allows."""
+    first = Gaussian(torch.zeros(300), torch.cat([torch.rand(40) + 0.5, torch.zeros(1)]),
+                     torch.linalg.qr(normal(300, 40)).Q.float())
+    again = Gaussian.from_state({k: v.half() if k == "axes" else v for k, v in first.state_dict().items()})
+    x = first.back(normal(2000, 340).float() * first.variances.sqrt())
+    beyond = again.modes(x)[:, 40:]
+    assert float(again.variances[40:].sum()) == pytest.approx(float(beyond.square().sum(-1).mean()), rel=0.3)
+
+
 # --- fitted to data ----------------------------------------------------------------------------------------------
 
 def test_what_is_fitted_densely_is_mean_and_covariance():

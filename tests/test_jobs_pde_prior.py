@@ -1,7 +1,7 @@
 """Priors over pairs: recipes, the square's symmetries, the two kinds of Gaussian, and what the shipped ones know."""
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 import pytest
@@ -12,12 +12,23 @@ from sciencegen import cli
 from sciencegen.jobs.pde.prior import Turned, gaussian, pair_layout, pairs, setup, train, turns
 from sciencegen.layout import Layout
 from sciencegen.model import Model, zoo
-from sciencegen.physics import Burgers, Darcy, Fourier, Heat, Helmholtz, NavierStokes, Poisson
+from sciencegen.physics import Burgers, Darcy, Fourier, Heat, Helmholtz, NavierStokes, Poisson, Wells
 
 D = torch.float64
+@dataclass(frozen=True)
+class Logarithm:
+    """Wells with the logarithm of the permeability given."""
+
+    system: Wells
+
+    def residual(self, a, u):
+        return self.system.residual(a.exp(), u)
+
+
 SYSTEMS = {
-    "poisson": Poisson(8), "helmholtz": Helmholtz(8), "darcy": Darcy(8), "channels": Darcy(8), "heat": Heat(Fourier(8)),
-    "burgers": Burgers(8, frame=1 / 7, frames=7), "navier-stokes": NavierStokes(8),
+    "poisson": Poisson(8), "helmholtz": Helmholtz(8), "darcy": Darcy(8), "channels": Darcy(8),
+    "wells": Logarithm(Wells(8)), "heat": Heat(Fourier(8)), "burgers": Burgers(8, frame=1 / 7, frames=7),
+    "navier-stokes": NavierStokes(8),
 }
 every = pytest.mark.parametrize("name", SYSTEMS)
 
@@ -146,34 +157,40 @@ def test_the_command_line_trains_and_refuses(monkeypatch, capsys, tmp_path):
 
 # --- what is shipped ----------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("name", ["poisson", "darcy"])
+@pytest.mark.parametrize("name", ["poisson", "helmholtz", "heat", "darcy"])
 def test_a_shipped_prior_is_of_the_layout_it_says(name):
     model = zoo(name)
     a, u = (model.layout.variables[part] for part in ("a", "u"))
     assert model.training["system"] == name
     assert list(model.layout.variables) == ["a", "u"]
-    assert a.shape == u.shape == (32, 32)
-    assert a.dims == u.dims == ("x", "y")
+    assert a.shape == u.shape[-2:] == (32, 32)
+    assert a.dims == u.dims[-2:] == ("x", "y")
     rows = model.layout.pack(**pairs(setup(name), 50, seed=3))
     for part in ("a", "u"):
         assert float(model.layout[part](rows).std()) == pytest.approx(1, abs=0.2)
 
 
 @pytest.mark.parametrize("sigma", [0.02, 0.2, 2.0, 20.0])
-def test_the_poisson_prior_is_the_closed_form(sigma):
-    """Tweedie's mean is that of the true law of sources and solutions, to 0.5 % of the data's spread."""
-    model, system = zoo("poisson"), Poisson(32)
+@pytest.mark.parametrize("name, system, share", [("poisson", Poisson(32), 5e-3), ("helmholtz", Helmholtz(32), 1e-2),
+                                                 ("heat", Heat(Fourier(32)), 1.5e-2)])
+def test_a_linear_prior_is_the_closed_form(name, system, share, sigma):
+    """Tweedie's mean is that of the true law, to a ``share`` of the data's spread.
+
+    20,000 pairs know a leading variance, of several hundred here, to 1 %, which is felt where sigma is as large.
+    """
+    model = zoo(name)
     scale = [model.layout.variables[part].scale for part in ("a", "u")]
-    factor = system.sources().factor()
-    root = torch.cat([factor / scale[0], system.matrix() @ factor / scale[1]])
-    clean = model.layout.pack(**pairs(setup("poisson"), 32, seed=1))
+    factor = (system.starts() if name == "heat" else system.sources()).factor()
+    solved = system.solve(factor.mT.unflatten(-1, (32, 32))).reshape(1024, 1024).mT
+    root = torch.cat([factor / scale[0], solved / scale[1]])
+    clean = model.layout.pack(**pairs(setup(name), 32, seed=1))
     x = clean + sigma * normal(32, 2048)
     # (C + s^2)^{-1} by Woodbury, C = root root^T; the shipped mean is the law's, zero, to the sampling error
     inner = root.mT @ root + sigma**2 * torch.eye(1024, dtype=D)
     wanted = torch.linalg.solve(inner, (x @ root).mT).mT @ root.mT
     with torch.no_grad():
         got = model.energy.mean(x.float(), torch.tensor(sigma))
-    assert float((got - wanted).square().mean().sqrt()) < 5e-3
+    assert float((got - wanted).square().mean().sqrt()) < share
 
 
 @pytest.mark.parametrize("sigma", [0.1, 0.4])

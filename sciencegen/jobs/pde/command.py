@@ -21,7 +21,7 @@ def invert(name: str, /, *, data: Path | None = None, example: Switch = False, o
     Parameters
     ----------
     name
-        poisson or darcy, whose priors are shipped; helmholtz, channels, heat, burgers, navier-stokes or your own with
+        poisson, helmholtz, heat or darcy, whose priors are shipped; channels, burgers, navier-stokes or your own with
         --model.
     data
         HDF5 file of observations: for each part observed a group, as /u, with coordinates (n, 2) in the unit square,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -26,7 +26,8 @@ from ...exact import Gaussian
 from ...layout import Layout, Variable
 from ...model import Model, Recipe
 from ...network import Denoiser
-from ...physics import Burgers, Darcy, Fourier, Heat, Helmholtz, NavierStokes, Poisson, binary, channels
+from ...physics import Burgers, Darcy, Fourier, Heat, Helmholtz, NavierStokes, Poisson, Wells, binary, channels
+from ...physics.fields import exponential, white
 from ...physics.grids import centres
 from ...train import fit
 
@@ -67,10 +68,11 @@ class Setup:
 
 
 def setup(name: str, grid: int = 32) -> Setup:
-    """The recipe of a system: poisson, helmholtz, darcy, channels, heat, burgers or navier-stokes.
+    """The recipe of a system: poisson, helmholtz, darcy, channels, wells, heat, burgers or navier-stokes.
 
-    ``poisson`` and ``darcy`` on a grid of 32 are for two CPU cores and less than 40 minutes; the others, and finer
-    grids, are for a GPU. KeyError for another name, ValueError for a grid that is not a multiple of 8.
+    Of ``wells`` the part ``a`` is the logarithm of the permeability, a Gaussian field. ``poisson``, ``helmholtz``,
+    ``heat`` and ``darcy`` on a grid of 32 are for two CPU cores and less than 40 minutes; the others, and finer grids,
+    are for a GPU. KeyError for another name, ValueError for a grid that is not a multiple of 8.
     """
     if grid < 8 or grid % 8:
         raise ValueError(f"got a grid of {grid}; expected a multiple of 8, as 32 or 64")
@@ -87,6 +89,7 @@ def setup(name: str, grid: int = 32) -> Setup:
         "helmholtz": (helmholtz.sources().sample, helmholtz.solve, linear),
         "darcy": (lambda *which: binary(darcy.fields().sample(*which)), darcy.solve, {**rock, "symmetric": True}),
         "channels": (partial(channels, grid), darcy.solve, rock),
+        "wells": (partial(_logarithms, grid), lambda a: Wells(grid).solve(a.exp()), smooth),
         "heat": (heat.starts().sample, heat.solve, {**linear, "periodic": True}),
         "burgers": (burgers.starts().sample, burgers.solve, smooth),
         "navier-stokes": (flow.starts().sample, flow.solve, {**smooth, "periodic": True}),
@@ -95,6 +98,16 @@ def setup(name: str, grid: int = 32) -> Setup:
         raise KeyError(f"no recipe for a prior of '{name}'; there are {', '.join(known)}")
     draw, solve, options = known[name]
     return Setup(name, grid, draw, solve, **options)
+
+
+@lru_cache(2)
+def _modes(grid: int) -> Tensor:
+    return exponential(grid, 0.1, min(64, grid**2 // 2))
+
+
+def _logarithms(grid: int, count: int, seed: int, first: int) -> Tensor:
+    factor = _modes(grid)
+    return (white(factor.shape[1], count, seed, first, dims=1) @ factor.mT).unflatten(-1, (grid, grid))
 
 
 @torch.no_grad()
