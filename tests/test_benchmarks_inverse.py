@@ -12,12 +12,14 @@ import torch
 pytest.importorskip("iterative_ensemble_smoother")
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
-from inverse import scoring
-from inverse.diffusion import Ours, exact, is_heat, is_linear
+from inverse import flow, scoring, wells
+from inverse.diffusion import Ours, exact, is_heat, is_linear, network, precise, trained
 from inverse.exact import Bayes, closed, factors
 from inverse.row import Answer, joined
-from inverse.task import questions, tasks
+from inverse.task import Task, questions, tasks
 
+from sciencegen.jobs.pde.prior import pair_layout, pairs, setup
+from sciencegen.physics import NavierStokes
 from sciencegen.tasks import Problem, invert
 
 
@@ -98,4 +100,71 @@ def test_answers_join_by_their_cases():
 
 def test_every_task_has_the_rows_it_can_have():
     assert [task.name for task in tasks().values() if is_heat(task)] == ["heat"]
-    assert {task.name for task in tasks().values() if is_linear(task)} == {n for n in tasks() if "darcy" not in n}
+    assert [task.name for task in tasks().values() if flow.is_flow(task)] == ["navier-stokes"]
+    others = {name for name in tasks() if "darcy" in name or name == "navier-stokes"}
+    assert {task.name for task in tasks().values() if is_linear(task)} == set(tasks()) - others
+    assert {task.name for task in tasks().values() if trained(task)} == set(tasks()) - {"navier-stokes"}
+
+
+def test_a_precise_prior_is_the_same_prior():
+    layout, prior = network(tasks()["poisson-inverse"])
+    x = 2 * torch.randn(3, layout.size, generator=torch.Generator().manual_seed(0))
+    fine = precise(prior).mean(x.double(), torch.tensor(0.5).double())
+    assert fine.dtype == torch.float64
+    assert (fine - prior.mean(x, torch.tensor(0.5))).norm() < 1e-4 * fine.norm()
+
+
+# --- the flow -----------------------------------------------------------------------------------------------------
+
+@cache
+def eddies(level=1e-2):
+    task = Task("eddies", "navier-stokes", NavierStokes(16), {"u": 60}, "a")
+    return questions(task, level, 2)[0]
+
+
+def test_the_flow_runs_backwards():
+    """Slow modes alone, advanced and run back, are there again but for what they exchange with fast ones."""
+    asked = eddies()
+    system = replace(asked.task.system, nu=1e-3, force=0.0)
+    start = flow.filtered(system, 3.0, asked.truth["a"])
+    w = system.advance(start)
+    for _ in range(10):
+        w = replace(system, frame=-0.1, steps=1).advance(w)
+    assert (w - start).norm() < 1e-4 * start.norm()
+    assert (flow.filtered(system, 3.0, start) - start).norm() < 1e-12 * start.norm()
+
+
+def test_kriging_reads_back_its_points():
+    """Of data that are nearly exact, the estimate goes through them, and errs elsewhere by less than the mean does."""
+    asked = eddies(1e-4)
+    found, truth = flow.kriged(asked), asked.truth["u"]
+    (cells,) = asked.where.values()
+    assert (found - truth).flatten(1)[:, cells].abs().max() < 2e-3 * truth.std()
+    assert (found - truth).norm() < 0.5 * (truth - flow.known(16)["u"].mean(0).unflatten(0, (16, 16))).norm()
+
+
+def test_the_flow_s_posterior_is_where_its_density_is_highest_and_as_wide_as_its_curvature():
+    """4D-Var finds the same mean; and samples fit the data as well as the truth does, to their noise."""
+    asked = eddies()
+    ours = replace(flow.Solver(), samples=40)(asked)
+    steepest = replace(flow.Variational(), iterations=500)(asked)
+    assert (ours.mean["a"] - steepest.samples["a"][:, 0]).norm() < 0.02 * ours.mean["a"].norm()
+    misfit = (asked.measure(u=ours.samples["u"].flatten(0, 1)) - asked.data.repeat_interleave(40, 0)) / asked.noise
+    assert float(misfit.square().mean()) == pytest.approx(1, abs=0.3)
+
+
+# --- pairs that should obey a law ---------------------------------------------------------------------------------
+
+def test_the_sliced_distance_of_a_shift_is_its_length():
+    x = torch.randn(50, 400, generator=torch.Generator().manual_seed(0))
+    assert wells.sliced(x, x[torch.randperm(50)]) < 1e-6
+    assert wells.sliced(x, x + 0.5) == pytest.approx(0.5, rel=5 / math.sqrt(2 * wells.DIRECTIONS))
+
+
+def test_the_gap_of_wells_vanishes_for_solutions_and_is_near_one_for_none():
+    recipe = setup("wells", 16)
+    made = pairs(recipe, 8)
+    layout = pair_layout(recipe, **made)
+    size = lambda u: wells.gap(layout, layout.pack(a=made["a"], u=u)).norm(dim=-1)
+    assert float(size(made["u"]).max()) < 1e-10
+    assert 0.3 < float(size(0 * made["u"]).median()) < 3

@@ -9,6 +9,7 @@ PUBLISHED = {
     "poisson-inverse": {"FunDPS, 500 steps": 20.47, "DiffusionPDE, run again by FunDPS": 21.10, "FNO": 232.7},
     "helmholtz-forward": {"FunDPS, 500 steps": 2.13, "DiffusionPDE, run again by FunDPS": 12.64, "FNO": 98.2},
     "helmholtz-inverse": {"FunDPS, 500 steps": 17.16, "DiffusionPDE, run again by FunDPS": 19.07, "FNO": 218.2},
+    "navier-stokes": {"FunDPS, 500 steps": 8.48, "DiffusionPDE, run again by FunDPS": 9.63, "FNO": 96.0},
     "darcy-inverse": {"FunDPS, 500 steps": 5.18, "DiffusionPDE, run again by FunDPS": 7.87, "FNO": 49.3},
 }
 NOTE = "published, 128 grid, 500 points, not comparable"

@@ -17,7 +17,8 @@ from .task import Task
 Cells = Mapping[str, Mapping[str, Any]]  # row -> {"scores": {name: [a case]}, "facts": {...}}
 BAYES, EXACT, NET, KALMAN = "exact Bayes", "ours, exact Gaussian", "ours, network", "ensemble Kalman (ES-MDA)"
 LAW, CORRECTED, DPS = "ours, network + law", "ours, network + correction", "DPS, scalar weight"
-SOLVED = "ours, network + solver"
+SOLVED, LATENT = "ours, network + solver", "ours, exact Gaussian latent + solver"
+FLOW, KRIGED = "ours, exact Gaussian + solver", "kriging + backward integration"
 
 
 def table(task: Task, level: float, cells: Cells, truth: Mapping[str, float]) -> Table:
@@ -72,7 +73,8 @@ def mean(cells: Cells, row: str, name: str) -> float:
 
 def verdicts(task: Task, cells: Cells) -> list[str]:
     """Lines ``what: got, bar``: those of the issue that this table can answer."""
-    found = [*_bayes(cells), *_law(cells)] if task.linear else [*_rock(task, cells), *_law(cells)]
+    rest = _flow(cells) if task.setup == "navier-stokes" else _rock(task, cells)
+    found = [*_bayes(cells), *_law(cells)] if task.linear else [*rest, *_law(cells)]
     return [f"  {line}" for line in found]
 
 
@@ -99,8 +101,16 @@ def _law(cells: Cells) -> list[str]:
             f"{first(LAW, 'error') / first(NET, 'error'):.3f} of that without, bar 1 (the same {shared} cases)"]
 
 
+def _flow(cells: Cells) -> list[str]:
+    if FLOW not in cells:
+        return []
+    return [f"{FLOW}: {mean(cells, FLOW, 'error') / mean(cells, name, 'error'):.3f} x the error of {name}"
+            f"{_paired(cells, FLOW, name)}{', bar: below 1' if name == KRIGED else ''}"
+            for name in cells if name != FLOW]
+
+
 def _rock(task: Task, cells: Cells) -> list[str]:
-    ours = {row: mean(cells, row, "error") for row in cells if row.startswith("ours, network")}
+    ours = {row: mean(cells, row, "error") for row in cells if row.startswith("ours")}
     others = {row: mean(cells, row, "error") for row in cells if row not in ours}
     if not ours:
         return []
@@ -129,7 +139,7 @@ def heat_table(cells: Cells) -> tuple[Table, list[str]]:
         made.add_row(row, interval(more["spectrum"]), interval(more["again"], 100),
                      " ".join(f"{v:.2f}" for v in shells[row]) or "-")
     lines = []
-    for row in (EXACT, DPS):
+    for row in (NET, EXACT, DPS):
         if row in cells and BAYES in cells:
             each = {k: statistics.fmean(cells[row]["heat"][k]) for k in ("spectrum", "again")}
             exact = statistics.fmean(cells[BAYES]["heat"]["again"])

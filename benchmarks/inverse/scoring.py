@@ -18,7 +18,7 @@ import xarray
 from torch import Tensor
 
 from sciencegen import metrics
-from sciencegen.physics import Heat
+from sciencegen.physics import Darcy, Heat, NavierStokes
 
 from .row import Answer
 from .task import Question, Task
@@ -55,7 +55,8 @@ def asked(question: Question) -> xarray.Dataset:
 
 def residual(task: Task, a: Tensor, u: Tensor) -> Tensor:
     """Root mean square of the solver's own residual, ``(*B,)``; rock that is not positive is lifted to a tenth."""
-    a = a.clamp_min(0.1) if not task.linear else a
+    a = a.clamp_min(0.1) if isinstance(task.system, Darcy) else a
+    u = u.unsqueeze(-3) if isinstance(task.system, NavierStokes) else u  # its one frame
     return task.system.residual(a, u).norm(dim=-1)
 
 
