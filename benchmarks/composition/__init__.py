@@ -1,0 +1,1 @@
+"""Rows and systems of benchmarks/composition.py."""
