@@ -126,7 +126,7 @@ def test_shipped_set_is_what_the_script_makes():
     assert SHIPPED.stat().st_size <= 10e6
     assert (attributes["seed"], attributes["split"], attributes["done"]) == (1, "test", 50)
     assert found["flow"].shape == (50, 6, 3, 64, 64)
-    assert "`flows_test.h5`" in (FOLDER / "README.md").read_text()
+    assert "## flows_test.h5:" in (FOLDER / "README.md").read_text()
     shapes = make_flows.airfoils("test")
     inside = make_flows.window(Flow(24).points(torch.zeros(())).movedim(-1, 0), 1).movedim(0, -1)
     for i in (0, 23, 49):
