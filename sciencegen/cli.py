@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from . import __version__
 from .jobs.data.command import data
+from .jobs.nbody.command import nbody
 from .jobs.pde.command import invert
 
 # Threads that spin while they wait slow a shared machine down thirtyfold; to be said before torch is imported.
@@ -26,6 +27,7 @@ app.command(design)
 app.command(train)
 app.command(data)
 app.command(invert)
+design.command(nbody)
 
 POINTS = ("0.4@3e6", "0.8@1.5e6", "1.2@1e6")
 
@@ -119,7 +121,7 @@ def train_pde(name: str, /, *, grid: int = 32, out: Path | None = None, steps: i
     Parameters
     ----------
     name
-        poisson, helmholtz, darcy, channels, heat, burgers or navier-stokes.
+        poisson, helmholtz, darcy, channels, wells, heat, burgers or navier-stokes.
     grid
         Cells along a side.
     out
@@ -136,6 +138,34 @@ def train_pde(name: str, /, *, grid: int = 32, out: Path | None = None, steps: i
     recipe = prior.setup(name, grid)
     out = out or Path("runs") / f"{name}_{grid}"
     model = prior.train(recipe if steps is None else replace(recipe, steps=steps), out, device=device)
+    model.save(out / "model", half=True)
+    Console().print(f"the model is {out / 'model'}", markup=False, soft_wrap=True)
+
+
+@train.command(name="nbody")
+def train_nbody(*, data: Path, out: Path = Path("runs/nbody_prior"), steps: int | None = None,
+                full: Annotated[bool, Parameter(negative="")] = False, device: str = "cpu") -> None:
+    """Train the prior of two discs in a box: about an hour on one core.
+
+    Parameters
+    ----------
+    data
+        The file that datasets/make_nbody.py makes.
+    out
+        Directory of the checkpoint and, at the end, of the model (OUT/model).
+    steps
+        Optimiser steps; the recipe's own unless given.
+    full
+        The network of the original's size, for a GPU, instead of the small one.
+    device
+        Where to train, as cpu or cuda.
+    """
+    from dataclasses import replace
+
+    from .jobs.nbody import prior
+
+    setup = prior.FULL if full else prior.SMALL
+    model = prior.train(data, out, setup if steps is None else replace(setup, steps=steps), device=device)
     model.save(out / "model", half=True)
     Console().print(f"the model is {out / 'model'}", markup=False, soft_wrap=True)
 

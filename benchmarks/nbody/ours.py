@@ -1,0 +1,134 @@
+r"""Designs of the same trained pair by each way of counting it, with and without correction, and the whole study.
+
+*Averaged* is what the original does: the network's scores of a coordinate, one from each window (pair) that it is in,
+are averaged; no energy has such a score. The other countings are those of :mod:`sciencegen.jobs.nbody.compose`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sciencegen.calls import Asking
+from sciencegen.energy import Energy, score_only
+from sciencegen.jobs.nbody.compose import STRIDE, Known, bethe, enlarge, summed
+from sciencegen.jobs.nbody.study import Study
+from sciencegen.layout import Layout, View
+from sciencegen.sample import Sampler, karras
+
+from .floors import Question
+from .scoring import objective
+
+__all__ = ["Averaged", "Composed", "Designed", "Flown", "countings"]
+
+Counting = Callable[[Known, View, int], Energy]
+
+
+class Averaged(Energy):
+    """The scores of a part's copies, averaged over those that each coordinate is in; score only."""
+
+    exact = False
+
+    def __init__(self, energy: Energy, view: View) -> None:
+        super().__init__()
+        self.sum = energy.on(view)
+        self.register_buffer("coverage", view.adjoint(torch.ones(view.rows.shape)), persistent=False)
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        raise score_only(self)
+
+    def ask(self, x: Tensor, sigma: Tensor) -> Asking:
+        _, score = yield from self.sum.ask(x, sigma)
+        return None, score / self.coverage
+
+    def __repr__(self) -> str:
+        return f"Averaged({self.sum!r})"
+
+
+def windows_averaged(known: Known, u: View, length: int, times: float, singles: float) -> Energy:
+    """``times`` the pairs, averaged over windows and partners, minus ``singles`` the bodies, averaged over windows."""
+    windows = u.windows(length, STRIDE)
+    pairs = times * Averaged(known.pair, windows.pairs(axis=1))
+    return pairs - singles * Averaged(known.single, windows.each(axis=1)) if singles else pairs
+
+
+def countings(bodies: int, frames: int) -> dict[str, Counting]:
+    """By name: windows averaged or minus overlaps, pairs averaged, summed or by Bethe; equal ones once."""
+    many = bodies - 1
+    overlaps = {"pairs averaged": lambda *a: 1 / many * summed(*a), "pairs summed": summed, "Bethe": bethe}
+    averaged = {"pairs averaged": lambda *a: windows_averaged(*a, 1.0, 0.0),
+                "pairs summed": lambda *a: windows_averaged(*a, many, 0.0),
+                "Bethe": lambda *a: windows_averaged(*a, many, bodies - 2.0)}
+    if bodies == 2:
+        overlaps, averaged = ({"one pair": of["Bethe"]} for of in (overlaps, averaged))
+    named = {f"windows minus overlaps, {k}": v for k, v in overlaps.items()}
+    if frames == 24:
+        return {k.removeprefix("windows minus overlaps, "): v for k, v in named.items()}
+    return {f"windows averaged, {k}": v for k, v in averaged.items()} | named
+
+
+class Flown(NamedTuple):
+    """Designs ``trajectory (count, T, n, 4)`` and, for each, rollouts and network evaluations one after the other."""
+
+    trajectory: Tensor
+    rollouts: float
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What the network alone hands over, by one way of counting; where not corrected, at as many evaluations."""
+
+    name: str
+    study: Study
+    counting: Counting
+    corrected: bool
+
+    def __call__(self, question: Question) -> Flown:
+        def composed(layout: Layout, energy: Energy, frames: int, bodies: int) -> tuple[Layout, Energy]:
+            many = enlarge(layout, frames, bodies)
+            return many, self.counting(Known.of(layout, energy), many["trajectory"], 24)
+
+        study = replace(_asked(self.study, question), composed=composed,
+                        sampler=self.study.sampler if self.corrected else _plain(self.study.sampler))
+        made = study.generate(question.count, _seeds(question), progress=False)
+        return Flown(torch.tensor(made.samples["trajectory"].values), 0.0, _evaluations(study.sampler))
+
+
+@dataclass(frozen=True)
+class Designed:
+    """The study as a user runs it: half as many again sampled, the worst dropped, the rest refined by the solver."""
+
+    name: str
+    study: Study
+    rollouts: int = 40
+
+    def __call__(self, question: Question) -> Flown:
+        study = _asked(self.study, question)
+        made = study.run(question.count, _seeds(question), self.rollouts, progress=False)
+        trajectory = torch.tensor(made.samples["trajectory"].values)
+        return Flown(trajectory, made.config["rollouts_a_design"], _evaluations(study.sampler))
+
+
+def _plain(sampler: Sampler) -> Sampler:
+    """As many evaluations, all of them steps and none corrections."""
+    steps, high, low = _evaluations(sampler) - 1, float(sampler.sigmas[0]), float(sampler.sigmas[-1])
+    return replace(sampler, sigmas=karras(steps, low, high).to(sampler.sigmas), corrector=None)
+
+
+def _asked(study: Study, question: Question) -> Study:
+    return replace(study, bodies=question.bodies, frames=question.frames, system=question.system,
+                   objective=lambda trajectory: objective(trajectory, question.target))
+
+
+def _seeds(question: Question) -> Tensor:
+    return torch.arange(question.count) + question.seed * 2**20
+
+
+def _evaluations(sampler: Sampler) -> int:
+    steps, kernel = len(sampler.sigmas) - 1, sampler.corrector
+    return steps * (1 + (0 if kernel is None else kernel.repeats)) + 1
