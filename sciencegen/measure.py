@@ -22,6 +22,8 @@ from .layout import Layout
 
 __all__ = ["Averages", "Lines", "Measurement", "Points"]
 
+ROUNDING = 1e-9  # of a cell: what a coordinate on the edge itself may be beyond it
+
 Axes = Sequence[Sequence[float] | Tensor]
 
 
@@ -95,7 +97,8 @@ class Weighted(Measurement):
                 raise ValueError(f"got axes of {[len(a) for a in grid]} coordinates for '{self.name}' of shape "
                                  f"{tuple(shape)}; expected one coordinate a grid point")
             places = torch.stack([_fraction(axis, p) for axis, p in zip(grid, places.mT, strict=True)], -1)
-        outside = ((places < -0.5) | (places > torch.tensor(shape) - 0.5)).any(-1)
+        half = 0.5 + ROUNDING
+        outside = ((places < -half) | (places > torch.tensor(shape, dtype=torch.float64) - 1 + half)).any(-1)
         if outside.any():
             raise ValueError(f"got {int(outside.sum())} places outside the grid of '{self.name}', the first at index "
                              f"{places[outside][0].tolist()}; expected them within half a cell of its "
