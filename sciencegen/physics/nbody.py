@@ -104,7 +104,7 @@ class NBody:
                          "without overlap: ask for fewer, or for separate=False")
 
     def solve(self, start: Tensor, frames: int) -> Tensor:
-        """The trajectory ``(*B, frames, n, 4)`` from ``start (*B, n, 4)``; differentiable but at first touches.
+        """The trajectory ``(*B, frames, n, 4)`` from ``start (*B, n, 4)``; its gradient misses when a touch begins.
 
         Rows are independent. ``ValueError`` where the shape of ``start`` is none of a state.
         """
