@@ -1,0 +1,174 @@
+r"""The prior over flows around one body: what the stream does, the body, the force on it, and the Reynolds number.
+
+A state is a window of the flow, three frames of u, v, p, with the signed distance of the body on a grid twice as fine,
+squashed as :math:`\tanh(d / 0.2)` so that what is near the surface counts; the drag and lift that the *solver* found,
+averaged over time; and the logarithm of the Reynolds number. A force is a part of the state because Tweedie's mean of
+it is then right at every noise level, where a force computed from the mean of a flow is not.
+
+The Gaussian that the network corrects knows the leading modes of the flow, those of the body, the numbers, and the
+covariance between all of them. Mirrored across the stream, flows are flows: each case is seen from both sides.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import torch
+from torch import Tensor
+
+from ...exact import Gaussian
+from ...layout import Layout, Variable, View
+from ...model import Model, Recipe
+from ...network import Denoiser
+from ...physics import pool
+from ...train import Levels, fit
+
+__all__ = ["FULL", "REACH", "SMALL", "Setup", "distance", "image", "parts", "prior_layout", "read", "train"]
+
+REACH = 0.2  # chords from a surface over which a body's image goes from 0 to tanh 1
+STEP = 2  # frames of a file from one frame of a state to the next
+LATE = 12  # last frames of a file's history over which a force is averaged
+BATCH = 200  # cases that are read at a time
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A window, a network and how it is trained.
+
+    Arguments:
+        factor: pixels of a file's window along one of the flow's; the body keeps all of them.
+        ranks: modes of the Gaussian, of the flow and of the body.
+        grid, channels, blocks: of the network (:class:`sciencegen.nets.parts.PartsUNet`).
+        steps, batch, rate: of the training.
+        levels: noise levels.
+    """
+
+    factor: int = 2
+    ranks: tuple[int, int] = (128, 96)
+    grid: int = 16
+    channels: tuple[int, ...] = (64, 80, 96)
+    blocks: tuple[int, ...] = (1, 2, 2)
+    steps: int = 8000
+    batch: int = 64
+    rate: float = 2e-3
+    levels: Levels = Levels(low=1e-2, high=200.0, center=0.5, spread=1.6)
+
+
+SMALL = Setup()
+FULL = Setup(1, (256, 128), 32, (96, 160, 224), (2, 2, 3), 60_000, 128, 1e-3)
+SHARES = (0.65, 0.25, 0.1)  # of a batch, for the joint and each of parts()
+
+
+def prior_layout(factor: int = 2, frames: int = 3, side: int = 64) -> Layout:
+    """``flow (frames, 3, n, n)`` with n = side / factor, ``body (side, side)``, ``force (2,)`` and ``reynolds ()``.
+
+    In units of the free stream and of the density times its square; forces are coefficients of the unit chord,
+    ``reynolds`` is its logarithm to base 10.
+    """
+    n = side // factor
+    loc = torch.tensor([0.9, 0.0, 0.0])[:, None, None].expand(frames, 3, n, n)
+    scale = torch.tensor([0.35, 0.25, 0.25])[:, None, None].expand(frames, 3, n, n)
+    return Layout(
+        flow=Variable((frames, 3, n, n), loc, scale, ("frame", "channel", "x", "y"), "U, U, rho U^2",
+                      {"channel": ["u", "v", "p"]}),
+        body=Variable((side, side), 0.8, 0.4, ("x_body", "y_body"), f"tanh(distance / {REACH} chords)"),
+        force=Variable((2,), torch.tensor([0.9, 0.0]), torch.tensor([0.5, 0.9]), ("coefficient",),
+                       coords={"coefficient": ["drag", "lift"]}),
+        reynolds=Variable((), 2.4, 0.05, units="log10"))
+
+
+def parts(layout: Layout) -> list[View]:
+    """What a prior knows beside the joint: the flow by itself, whatever is in it, and the body by itself."""
+    return [layout["flow"] & layout["reynolds"], layout["body"]]
+
+
+def image(distance: Tensor) -> Tensor:
+    """What a state holds of a signed distance, chords: within (-1, 1), zero at the surface."""
+    return torch.tanh(distance / REACH)
+
+
+def distance(body: Tensor) -> Tensor:
+    """The inverse of :func:`image`, chords; it ends at 2.6 times ``REACH``, either way."""
+    return REACH * torch.atanh(body.clamp(-0.99, 0.99))
+
+
+def read(file: str | os.PathLike, factor: int = 2) -> dict[str, Tensor]:
+    """States of a file that datasets/make_flows.py wrote, ``{part: (4 N, ...)}`` for its N cases that were solved.
+
+    Two of each case, a frame apart, then the mirror images of both: cases first, ``reshape(4, N, ...)``.
+    ValueError if the file is another.
+    """
+    with h5py.File(file) as data:
+        missing = {"flow", "distance", "history", "reynolds", "status"} - set(data)
+        if missing:
+            raise ValueError(f"got {file} without {sorted(missing)}; expected a file that datasets/make_flows.py wrote")
+        good = (data["status"][:] == 0).nonzero()[0]
+        chunks = [torch.from_numpy(data["flow"][good[i : i + BATCH]]) for i in range(0, len(good), BATCH)]
+        flow = torch.cat([pool(chunk, factor) if factor > 1 else chunk for chunk in chunks])
+        body = image(torch.from_numpy(data["distance"][:][good]))
+        force = torch.from_numpy(data["history"][:][good])[:, -LATE:].mean(1)
+        reynolds = torch.from_numpy(data["reynolds"][:][good]).log10()
+    flows = torch.cat([flow[:, start::STEP] for start in range(STEP)])
+    cases = {"flow": flows, "body": body.repeat(STEP, 1, 1), "force": force.repeat(STEP, 1),
+             "reynolds": reynolds.repeat(STEP)}
+    return {k: torch.cat([v, w]).float() for (k, v), w in zip(cases.items(), mirrored(**cases).values())}
+
+
+def mirrored(flow: Tensor, body: Tensor, force: Tensor, reynolds: Tensor) -> dict[str, Tensor]:
+    """The same seen from the other side of the stream: ``y -> -y``, which takes lower faces to upper ones.
+
+    The upper faces of the window's last row are not in it: what flows out there is what flows into its cells.
+    """
+    u, v, p = flow.unbind(-3)
+    right = torch.cat([u[..., 1:, -1], 2 * u[..., -1:, -1] - u[..., -2:-1, -1]], -1)
+    top = v[..., -1] - (right - u[..., -1])
+    upper = torch.cat([v[..., 1:], top[..., None]], -1)
+    turned = torch.stack([u.flip(-1), -upper.flip(-1), p.flip(-1)], -3)
+    return {"flow": turned, "body": body.flip(-1), "force": force * force.new_tensor([1.0, -1.0]), "reynolds": reynolds}
+
+
+def gaussian(rows: Tensor, sizes: Sequence[int], ranks: Sequence[int]) -> Gaussian:
+    """The Gaussian of ``rows (N, d)``, whose parts have ``sizes``: the covariance between the leading modes of each
+    part, ``ranks`` of them, and beyond those one variance for each part; the last parts, without a rank, as they are.
+    """
+    whole = [Gaussian.fit(part, rank) for part, rank in zip(rows.split(list(sizes), -1), ranks)]
+    rest = sum(sizes[len(ranks):])
+    axes = torch.block_diag(*(part.axes for part in whole), torch.eye(rest))
+    clean = rows - rows.mean(0)
+    variances, turn = torch.linalg.eigh(torch.cov((clean @ axes).mT.double()))
+    beyond = [part.variances[-1:].expand(size) for part, size in zip(whole, sizes)]
+    return Gaussian(rows.mean(0), torch.cat([variances.float(), *beyond, beyond[-1][:1].expand(rest)]),
+                    axes @ turn.float())
+
+
+def energy(setup: Setup, layout: Layout, data: Gaussian) -> tuple[Denoiser, Recipe]:
+    """The untrained energy, and the recipe of its network."""
+    recipe = Recipe("sciencegen.nets.parts.PartsUNet", {
+        "shapes": [list(v.shape) for v in layout.variables.values()], "grid": [setup.grid] * 2,
+        "channels": list(setup.channels), "blocks": list(setup.blocks)})
+    return Denoiser(recipe.build(), data, parts(layout), lowest=setup.levels.low), recipe
+
+
+def train(file: str | os.PathLike, directory: str | os.PathLike, setup: Setup = SMALL, *, device: str = "cpu",
+          seed: int = 0) -> Model:
+    """Train the prior on ``file`` (datasets/make_flows.py), resumable from ``directory``.
+
+    :data:`SMALL` takes about an hour on one core with bfloat16 units. :data:`FULL` is meant for a GPU, in pieces of
+    any length (an interrupt ends a piece); it was never run.
+    """
+    layout, states = prior_layout(setup.factor), read(file, setup.factor)
+    rows = layout.pack(**states)
+    sizes = [v.size for v in layout.variables.values()]
+    data = gaussian(rows, sizes, setup.ranks)
+    torch.manual_seed(seed)
+    start, recipe = energy(setup, layout, data)
+    trained = fit(start.to(device), rows, Path(directory), setup.steps, batch=setup.batch, rate=setup.rate,
+                  levels=setup.levels, shares=SHARES, precision=torch.bfloat16, seed=seed, every=200)
+    facts = {"cases": len(rows) // 4, "states": len(rows), "steps": setup.steps, "batch": setup.batch,
+             "rate": setup.rate, "seed": seed, "loss": float(trained.history.loss[-200:].mean()),
+             "seconds": float(trained.history.seconds[-1])}
+    return Model(layout, trained.energy.cpu(), recipe, training=facts)

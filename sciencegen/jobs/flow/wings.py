@@ -1,0 +1,85 @@
+r"""The parts that are designed: airfoils in a stream, each with its shape, chord, angle of attack and place.
+
+One description for whatever comes from a sample's image, from an optimiser's vector or from the training set, so that
+all are built, kept within the same limits and judged alike. Lengths are in reference chords of the stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...airfoil import cst
+from ...physics import Outline, placed
+
+__all__ = ["Limits", "Wings"]
+
+
+class Wings(NamedTuple):
+    """``K`` airfoils a row: ``shape (*B, K, 18)`` in own chords (:mod:`sciencegen.airfoil.cst`), ``chord (*B, K)``,
+    ``alpha (*B, K)`` in degrees, nose up, and ``centre (*B, K, 2)``, where mid-chord is."""
+
+    shape: Tensor
+    chord: Tensor
+    alpha: Tensor
+    centre: Tensor
+
+    def outline(self, points: int = 101) -> Tensor:
+        """The closed loops ``(*B, K, 2 points - 1, 2)`` in the stream's coordinates, from the trailing edge on."""
+        loop = cst.outline(self.shape, points)
+        middle = loop - loop.new_tensor([0.5, 0.0])
+        return placed(self.chord[..., None, None] * middle, self.alpha, self.centre)
+
+    def row(self, index: int | slice | Tensor) -> Wings:
+        """Some of the rows."""
+        return Wings(*(part[index] for part in self))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What wings must keep to; the training set's ranges by default.
+
+    Arguments:
+        thickness: least maximum thickness, own chords.
+        chord: least and largest.
+        alpha: largest angle of attack, degrees, either way.
+        x, y: how far mid-chord may be from the origin, along and across the stream.
+        gap: least distance between two wings.
+    """
+
+    thickness: float = 0.1
+    chord: tuple[float, float] = (0.7, 1.1)
+    alpha: float = 60.0
+    x: float = 0.25
+    y: float = 0.5
+    gap: float = 0.1
+
+    def margins(self, wings: Wings) -> Tensor:
+        """``(*B, m)``, positive where a limit is kept; differentiable.
+
+        For each wing thickness, least thickness between the ends (sides that cross), chord and angle and place from
+        either side; then the gap of each pair. In own chords, chords, and units of 60 degrees.
+        """
+        low, high = self.chord
+        own = [cst.max_thickness(wings.shape) - self.thickness, cst.least_thickness(wings.shape),
+               wings.chord - low, high - wings.chord, (self.alpha - wings.alpha.abs()) / 60,
+               self.x - wings.centre[..., 0].abs(), self.y - wings.centre[..., 1].abs()]
+        each = torch.stack(own, -1).flatten(-2)
+        return torch.cat([each, gaps(wings) - self.gap], -1) if wings.chord.shape[-1] > 1 else each
+
+    def kept(self, wings: Wings, tolerance: float = 2e-3) -> Tensor:
+        """``(*B,)``: whether all limits are kept, up to ``tolerance``."""
+        return (self.margins(wings) >= -tolerance).all(-1)
+
+
+def gaps(wings: Wings) -> Tensor:
+    """The distances ``(*B, pairs)`` between wings, negative by the depth where they overlap."""
+    loops = wings.outline(41)
+    flat, found = loops.reshape(-1, *loops.shape[-3:]), []
+    for i, j in torch.combinations(torch.arange(loops.shape[-3])).tolist():
+        found.append(torch.stack([torch.minimum(Outline(row[i])(row[j]).min(), Outline(row[j])(row[i]).min())
+                                  for row in flat]))
+    return torch.stack(found, -1).reshape(*loops.shape[:-3], -1)
