@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 import torch
@@ -126,6 +127,19 @@ def test_stopping_and_going_on_is_the_same():
     twice, second = BOX.advance(once, foil())
     close(torch.stack([once, twice]), frames, 1e-14)
     close(torch.stack([first, second]), forces, 1e-14)
+    places = []
+
+    def body(x: Tensor) -> Tensor:
+        places.append(len(x))
+        return foil()(x)
+
+    on, (end, force) = islice(BOX.path(body, start=start(BOX)), 2)
+    asked = len(places)
+    assert torch.equal(on[0], frames[0])
+    assert torch.equal(end, frames[1])
+    assert torch.equal(force, forces[1])
+    BOX.advance(start(BOX), body)
+    assert len(places) == 2 * asked  # a path asks a body for its distance as often as one frame does
 
 
 def test_total_pressure_ahead_of_a_body_is_that_of_the_stream():

@@ -27,7 +27,9 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -96,9 +98,20 @@ class Flow:
         """The signed distance ``(*B, nx, ny)`` of cell centres, chords."""
         return body(self.points(like)).to(like)
 
+    def path(self, *bodies: Body, start: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Without end, the state a frame later ``(*B, 3, nx, ny)`` and the forces ``(*B, bodies, 2)`` in between.
+
+        Arguments and errors as in :meth:`solve`; what bodies ask for is worked out once.
+        """
+        state = self.start() if start is None else start
+        setting = self._setting(bodies, state)
+        while True:
+            state, force = self._march(state, setting, len(bodies))
+            yield state, force
+
     def advance(self, state: Tensor, *bodies: Body) -> tuple[Tensor, Tensor]:
-        """The state a frame later, and the forces ``(*B, bodies, 2)`` on the bodies in between, as in :meth:`solve`."""
-        return self._march(state, self._setting(bodies, state), len(bodies))
+        """The state a frame later, and the forces ``(*B, bodies, 2)`` on the bodies in between: :meth:`path`, once."""
+        return next(self.path(*bodies, start=state))
 
     def solve(self, *bodies: Body, start: Tensor | None = None) -> tuple[Tensor, Tensor]:
         r"""The frames after ``start``, and the forces on the bodies.
@@ -115,12 +128,7 @@ class Flow:
         Raises:
             ValueError: where a body reaches into the fringe.
         """
-        state = self.start() if start is None else start
-        setting, frames, forces = self._setting(bodies, state), [], []
-        for _ in range(self.frames):
-            state, force = self._march(state, setting, len(bodies))
-            frames.append(state)
-            forces.append(force)
+        frames, forces = zip(*islice(self.path(*bodies, start=start), self.frames), strict=True)
         return torch.stack(frames, -4), torch.stack(forces, -3)
 
     def _march(self, state: Tensor, setting: Setting, bodies: int) -> tuple[Tensor, Tensor]:
