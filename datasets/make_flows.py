@@ -5,14 +5,19 @@
 A body is an airfoil of airfoils.nc or an ellipse, of random size, place, angle of attack and Reynolds number, in the
 stream of sciencegen.physics.Flow. The box is 8 by 6 chords; kept is a window of 64 by 64 cells, 2.67 chords wide: 6
 frames of u, v, p after a warm-up, the signed distance, and the solver's forces. Sample i of a seed is the same whatever
-the count; an interrupted run goes on where it stopped when it is started again. The card is in datasets/README.md.
+the count and the number of processes; an interrupted run goes on where it stopped when it is started again. The card is
+in datasets/README.md.
 """
 
 import argparse
 import os
 import shutil
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 
 import h5py
@@ -57,11 +62,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--reynolds", type=float, nargs=2, default=(200.0, 1000.0), metavar=("LOW", "HIGH"))
     parser.add_argument("--cells", type=int, choices=[24, 48], help="a chord; by the Reynolds number by default")
     parser.add_argument("--batch", type=int, default=1, help="samples solved together: 1 on a CPU, 64 on a GPU")
+    parser.add_argument("--workers", type=int, default=1, help="processes, of one thread each; 1 on a GPU")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--compile", action="store_true", help="let torch.compile make the solver faster")
     chosen = parser.parse_args(arguments)
-    if chosen.count < 1 or chosen.batch < 1:
-        parser.error(f"got --count {chosen.count} --batch {chosen.batch}; expected 1 or more")
+    if min(chosen.count, chosen.batch, chosen.workers) < 1:
+        numbers = f"--count {chosen.count} --batch {chosen.batch} --workers {chosen.workers}"
+        parser.error(f"got {numbers}; expected 1 or more")
+    if chosen.workers > 1 and chosen.device != "cpu":
+        parser.error(f"got --workers {chosen.workers} --device {chosen.device}; expected one process on a GPU")
     try:
         make(chosen)
     except KeyboardInterrupt:
@@ -76,17 +85,48 @@ def make(chosen: argparse.Namespace) -> None:
     key = "-".join(str(part) for part in (chosen.seed, chosen.split, *chosen.reynolds, chosen.cells, chosen.batch))
     folder = chosen.out.with_name(f".{chosen.out.name}.{key}.parts")
     folder.mkdir(parents=True, exist_ok=True)
-    shapes, parts = airfoils(chosen.split), []
-    with tqdm(total=chosen.count, desc="flows", unit="sample") as bar:
-        for first in range(0, chosen.count, chosen.batch):
-            last = min(first + chosen.batch, chosen.count)
-            parts.append(folder / f"{first:09d}-{last:09d}.npz")
-            if not parts[-1].exists():
-                rows = [draw(shapes, chosen.reynolds, chosen.seed, i) for i in range(first, last)]
-                write(parts[-1], simulated(rows, chosen))
-            bar.update(last - first)
+    firsts = range(0, chosen.count, chosen.batch)
+    parts = [folder / f"{first:09d}-{min(first + chosen.batch, chosen.count):09d}.npz" for first in firsts]
+    missing = [part for part in parts if not part.exists()]
+    done = chosen.count - sum(len(samples(part)) for part in missing)
+    with tqdm(total=chosen.count, initial=done, desc="flows", unit="sample") as bar:
+        for part in finished(missing, chosen):
+            bar.update(len(samples(part)))
     collect(parts, attributes, chosen.out)
     shutil.rmtree(folder)
+
+
+def samples(part: Path) -> range:
+    """The numbers of the samples of a batch, by the name of its file."""
+    return range(*map(int, part.stem.split("-")))
+
+
+def finished(parts: list[Path], chosen: argparse.Namespace) -> Iterator[Path]:
+    """Writes batches, in one process or several, and yields each when it is there."""
+    shapes = airfoils(chosen.split)
+    if chosen.workers == 1:
+        for part in parts:
+            yield produce(part, shapes, chosen)
+        return
+    pool = ProcessPoolExecutor(chosen.workers, get_context("fork"), initializer=settle)
+    try:
+        for future in as_completed([pool.submit(produce, part, shapes, chosen) for part in parts]):
+            yield future.result()
+    finally:  # after an interrupt too: batches that have begun are finished and kept
+        pool.shutdown(cancel_futures=True)
+
+
+def settle() -> None:
+    """What a worker sets: Ctrl-C, which the terminal sends to all, is for the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+def produce(part: Path, shapes: xr.DataArray, chosen: argparse.Namespace) -> Path:
+    """Writes a batch."""
+    rows = [draw(shapes, chosen.reynolds, chosen.seed, i) for i in samples(part)]
+    write(part, simulated(rows, chosen))
+    return part
 
 
 def airfoils(split: str) -> xr.DataArray:

@@ -1,6 +1,9 @@
 """Flows around one body: what a file holds, however it was made, failures as data; and the shipped set."""
 
 import importlib.util
+import os
+import signal
+import sys
 from pathlib import Path
 
 import h5py
@@ -31,8 +34,15 @@ def short(monkeypatch):
     monkeypatch.setattr(make_flows, "FRAME", 0.05)
 
 
-def make(out: Path, count: int = 2, seed: int = 3, batch: int = 1) -> dict[str, np.ndarray]:
-    options = f"--count {count} --seed {seed} --batch {batch} --reynolds 200 250 --split test --out {out}"
+@pytest.fixture
+def importable(monkeypatch):
+    """The script under its name, by which work is sent to other processes."""
+    monkeypatch.setitem(sys.modules, "make_flows", make_flows)
+
+
+def make(out: Path, count: int = 2, seed: int = 3, batch: int = 1, workers: int = 1) -> dict[str, np.ndarray]:
+    options = f"--count {count} --seed {seed} --batch {batch} --workers {workers}"
+    options += f" --reynolds 200 250 --split test --out {out}"
     make_flows.main(options.split())
     return read(out)
 
@@ -93,6 +103,41 @@ def test_an_interrupted_run_goes_on_to_the_same_file(short, tmp_path, monkeypatc
     with pytest.raises(SystemExit, match="is there already.*Remove it"):
         make(out, count=3)
     assert out.read_bytes() == before
+
+
+def test_several_processes_make_the_same_file(short, importable, tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    one, two = tmp_path / "one" / "set.h5", tmp_path / "two" / "set.h5"
+    make(one, count=3, batch=2)
+    make(two, count=3, batch=2, workers=2)
+    assert one.read_bytes() == two.read_bytes()
+    assert [file.name for file in two.parent.iterdir()] == ["set.h5"]
+
+
+def test_an_interrupt_keeps_what_other_processes_have_begun(short, importable, tmp_path, monkeypatch):
+    whole, begun = make(tmp_path / "whole.h5", count=6), os.getpid()
+    produce = make_flows.produce
+
+    def stopping(part, shapes, chosen):
+        if make_flows.samples(part)[0] == 1:
+            os.kill(begun, signal.SIGINT)
+        return produce(part, shapes, chosen)
+
+    stopping.__module__, stopping.__qualname__ = "make_flows", "produce"  # by which it is sent
+    monkeypatch.setattr(make_flows, "produce", stopping)
+    out = tmp_path / "stopped.h5"
+    with pytest.raises(SystemExit, match="the same command goes on"):
+        make(out, count=6, workers=2)
+    (folder,) = tmp_path.glob(".stopped.h5.*.parts")
+    kept = sorted(file.name for file in folder.iterdir())
+    assert "000000001-000000002.npz" in kept
+    assert all(file.endswith(".npz") and not file.endswith(".draft.npz") for file in kept)
+    assert len(kept) < 6
+    monkeypatch.setattr(make_flows, "produce", produce)
+    again = make(out, count=6)
+    assert all((again[key] == whole[key]).all() for key in SHAPES if key != "aspect")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["stopped.h5", "whole.h5"]
 
 
 def test_what_the_solver_fails_at_is_a_row_too(short, tmp_path, monkeypatch):
