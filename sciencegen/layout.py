@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 import xarray
 from torch import Tensor
@@ -30,7 +31,7 @@ class Variable:
         loc, scale: physical offset and unit, numbers or tensors that broadcast to ``shape``; ``scale > 0``.
         dims: one name per axis, for :meth:`Layout.to_xarray`; the default is ``NAME_0, NAME_1, ...``.
         units: of the physical value, as a text ("m/s").
-        coords: physical coordinates of named axes, ``{dim: values}``.
+        coords: physical coordinates of named axes, ``{dim: values}``, numbers or texts.
     """
 
     shape: tuple[int, ...]
@@ -64,7 +65,7 @@ class Variable:
     def config(self) -> dict[str, Any]:
         """Itself as JSON-ready numbers and lists; ``Variable(**config)`` is the inverse."""
         plain = {k: v.tolist() if isinstance(v, Tensor) else v for k, v in (("loc", self.loc), ("scale", self.scale))}
-        coords = {k: torch.as_tensor(v).tolist() for k, v in self.coords.items()}
+        coords = {k: np.asarray(v).tolist() for k, v in self.coords.items()}
         return {"shape": list(self.shape), **plain, "dims": list(self.dims), "units": self.units, "coords": coords}
 
 
@@ -121,7 +122,7 @@ class Layout:
             variable = self.variables[name]
             dims = variable.dims or tuple(f"{name}_{i}" for i in range(len(variable.shape)))
             data[name] = ((*batch[: x.ndim - 1], *dims), value.numpy(), {"units": variable.units})
-            coords |= {k: torch.as_tensor(v).numpy() for k, v in variable.coords.items()}
+            coords |= {k: np.asarray(v) for k, v in variable.coords.items()}
         return xarray.Dataset(data, coords)
 
     def __getitem__(self, name: str) -> View:
