@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from . import __version__
 from .jobs.data.command import data
+from .jobs.flow.command import flow
 from .jobs.nbody.command import nbody
 from .jobs.pde.command import invert
 
@@ -28,6 +29,7 @@ app.command(train)
 app.command(data)
 app.command(invert)
 design.command(nbody)
+design.command(flow)
 
 POINTS = ("0.4@3e6", "0.8@1.5e6", "1.2@1e6")
 
@@ -163,6 +165,34 @@ def train_nbody(*, data: Path, out: Path = Path("runs/nbody_prior"), steps: int 
     from dataclasses import replace
 
     from .jobs.nbody import prior
+
+    setup = prior.FULL if full else prior.SMALL
+    model = prior.train(data, out, setup if steps is None else replace(setup, steps=steps), device=device)
+    model.save(out / "model", half=True)
+    Console().print(f"the model is {out / 'model'}", markup=False, soft_wrap=True)
+
+
+@train.command(name="flow")
+def train_flow(*, data: Path, out: Path = Path("runs/flow_prior"), steps: int | None = None,
+               full: Annotated[bool, Parameter(negative="")] = False, device: str = "cpu") -> None:
+    """Train the prior of flows around one body: about an hour on one core.
+
+    Parameters
+    ----------
+    data
+        The file that datasets/make_flows.py makes, with Reynolds numbers of 200 to 300.
+    out
+        Directory of the checkpoint and, at the end, of the model (OUT/model).
+    steps
+        Optimiser steps; the recipe's own unless given.
+    full
+        The network of the data's full resolution, for a GPU, instead of the small one.
+    device
+        Where to train, as cpu or cuda.
+    """
+    from dataclasses import replace
+
+    from .jobs.flow import prior
 
     setup = prior.FULL if full else prior.SMALL
     model = prior.train(data, out, setup if steps is None else replace(setup, steps=steps), device=device)

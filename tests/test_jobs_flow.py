@@ -16,7 +16,8 @@ from sciencegen.jobs.flow import laws
 from sciencegen.jobs.flow.compose import Averaged, bodies_view, compose, enlarge
 from sciencegen.jobs.flow.judge import Judge, efficiency
 from sciencegen.jobs.flow.prior import distance, gaussian, image, mirrored, parts, prior_layout, read
-from sciencegen.jobs.flow.question import WINDOW, clearance, drag_over_lift, forces, radius
+from sciencegen.jobs.flow.question import WINDOW, clearance, cost, forces, radius
+from sciencegen.jobs.flow.refine import refine
 from sciencegen.jobs.flow.wings import Limits, Wings, gaps
 from sciencegen.layout import Layout, Variable
 from sciencegen.physics import Circle, Flow, Outline, ellipse
@@ -80,21 +81,12 @@ def test_an_image_is_a_distance_near_the_surface():
     assert float(distance(torch.tensor(1.0))) == pytest.approx(0.2 * math.atanh(0.99))
 
 
-def test_the_gaussian_knows_leading_modes_and_numbers_exactly():
+def test_the_gaussian_has_the_mean_and_a_variance_a_part():
     torch.manual_seed(0)
-    mix = torch.randn(6, 41) * torch.tensor([3.0, 2.0, 1.0, 3.0, 2.0, 1.0])[:, None]
-    mix[:3, 20:], mix[3:, :20] = 0, 0  # three modes a part, together with the number
-    mix[:, 40] = torch.randn(6)
-    rows = torch.randn(4000, 6) @ mix
-    made = gaussian(rows, [20, 20, 1], [3, 3])
-    cov = torch.cov(rows.mT)
-    dense = Gaussian(rows.mean(0), cov)
-    x = rows[:5] + 0.3 * torch.randn(5, 41)
-    assert torch.allclose(made.mean(x, torch.tensor(0.5)), dense.mean(x, torch.tensor(0.5)), atol=1e-2)
-    layout = Layout(a=Variable((20,)), b=Variable((20,)), c=Variable(()))
-    part = layout["a"]
-    assert torch.allclose(made.marginal(part).mean(part(x), torch.tensor(0.5)),
-                          dense.marginal(part).mean(part(x), torch.tensor(0.5)), atol=1e-2)
+    rows = torch.randn(4000, 7) * torch.tensor([1.0, 1.0, 1.0, 1.0, 3.0, 3.0, 5.0]) + torch.arange(7.0)
+    made = gaussian(rows, [4, 2, 1])
+    assert torch.allclose(made.center, torch.arange(7.0), atol=0.3)
+    assert torch.allclose(made.variances, torch.tensor([1.0, 1.0, 1.0, 1.0, 9.0, 9.0, 25.0]), rtol=0.1)
 
 
 def small() -> tuple[Layout, Gaussian, torch.Tensor, torch.Tensor]:
@@ -159,9 +151,10 @@ def test_distances_tell_gaps_and_radii(a, b, apart, angle):
     assert torch.allclose(radius(near), torch.tensor([a, b]).double(), atol=0.035)
 
 
-def test_the_objective_is_a_ratio_of_totals():
+def test_at_its_own_price_a_ratio_costs_nothing():
     drag, lift = torch.tensor([[1.0, 3.0]]), torch.tensor([[2.0, 6.0]])
-    assert float(drag_over_lift(drag, lift)) == -2.0
+    assert float(cost(drag, lift, 2.0)) == 0.0
+    assert float(cost(drag, lift + 1, 2.0)) == -2.0
     assert float(efficiency(torch.stack([drag, lift], -1))) == 2.0
 
 
@@ -219,6 +212,32 @@ def test_each_limit_is_a_margin(name, seed):
              "y": good._replace(centre=good.centre * 1.5),
              "thickness": good._replace(shape=good.shape * 0.01)}[name]
     assert not limits.kept(worse).any()
+
+
+@given(st.integers(0, 30), st.floats(0.5, 4.0))
+@settings(max_examples=15, deadline=None)
+def test_whatever_is_taken_within_is_within_and_what_was_stays(seed, wild):
+    random = np.random.default_rng(seed)
+    one = wings(1, seed)
+    bent = one._replace(shape=wild * (one.shape + 0.2 * torch.from_numpy(random.normal(size=(1, 2, 18)))),
+                        chord=wild * one.chord, alpha=wild * one.alpha, centre=wild * one.centre)
+    limits = Limits(gap=-10.0)
+    inside = limits.within(bent)
+    assert limits.kept(inside).all()
+    again = limits.within(inside)
+    assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(inside, again))
+
+
+def test_refining_never_hands_over_worse_and_keeps_the_limits():
+    start = Limits().within(wings(1, 5))
+    start = start._replace(centre=torch.tensor([[[0.0, 0.5], [0.0, -0.5]]]).double(), alpha=start.alpha / 10)
+    judge, limits = Judge(10, 1.0, 0.5, size=(5.0, 4.0)), Limits()
+    once, first = refine(start, judge, limits, 1)
+    best, most = refine(start, judge, limits, 3)
+    assert limits.kept(once).all()
+    assert limits.kept(best).all()
+    assert float(most) > float(first)
+    assert torch.allclose(efficiency(judge(best.outline().float())).double(), most, atol=1e-3)
 
 
 def test_a_judge_averages_late_forces_and_refuses_what_it_cannot_solve():

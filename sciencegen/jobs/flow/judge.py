@@ -46,8 +46,8 @@ class Judge:
         """Mean drag and lift coefficients ``(*B, K, 2)`` of ``outlines (*B, K, n, 2)``, differentiable; NaN where the
         solver fails: a body in the fringe, or speeds that no flow has."""
         rows = outlines.reshape(-1, *outlines.shape[-3:])
-        found = torch.stack([self._one(row) for row in rows])
-        return found.reshape(*outlines.shape[:-2], 2)
+        found = [self._one(row) for row in rows]
+        return torch.stack(found).reshape(*outlines.shape[:-2], 2) if found else outlines.new_empty(0, rows.shape[1], 2)
 
     def _one(self, outlines: Tensor) -> Tensor:
         frames = round(self.time / 0.25)

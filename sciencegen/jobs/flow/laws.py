@@ -7,13 +7,19 @@ cells, so no slip is asked of what lies deep inside; and the pressure's Poisson 
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from .prior import distance
 from .question import WINDOW
 
-__all__ = ["divergence", "no_slip", "pressure_poisson"]
+__all__ = ["divergence", "no_slip", "obeyed", "pressure_poisson"]
+
+
+def obeyed(flow: Tensor, body: Tensor, **_: Tensor) -> Tensor:
+    """All of them, ``(*B, m)``, each over the root mean square that a cell has where a flow obeys nothing."""
+    return torch.cat([divergence(flow) / 7, no_slip(flow, body), pressure_poisson(flow, body)], -1)
 
 
 def divergence(flow: Tensor, **_: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d
 from ...physics import window_forces
 from .prior import distance
 
-__all__ = ["SOFT", "WINDOW", "clearance", "derived", "drag_over_lift", "forces", "radius"]
+__all__ = ["SOFT", "WINDOW", "clearance", "cost", "derived", "forces", "radius"]
 
 WINDOW = 64 / 24  # side of the window, chords
 FRAME = 0.5  # time between a state's frames
@@ -21,8 +21,12 @@ SOFT = 0.01  # chords over which a minimum is rounded
 
 
 def derived(flow: Tensor, body: Tensor, force: Tensor, reynolds: Tensor) -> dict[str, Tensor]:
-    """``drag, lift (*B, K)`` as the state has them, and ``distance (*B, K, n, n)``."""
-    return {"drag": force[..., 0], "lift": force[..., 1], "distance": distance(body)}
+    """``drag, lift (*B, K)`` that the flow exerts, and ``distance (*B, K, n, n)``.
+
+    Not the state's own ``force``: a guide would move that number, and leave the flow where it is.
+    """
+    drag, lift = forces(flow, body, reynolds).unbind(-1)
+    return {"drag": drag, "lift": lift, "distance": distance(body)}
 
 
 def forces(flow: Tensor, body: Tensor, reynolds: Tensor) -> Tensor:
@@ -39,9 +43,14 @@ def forces(flow: Tensor, body: Tensor, reynolds: Tensor) -> Tensor:
     return window_forces(flow, near, 10**reynolds, WINDOW / side, FRAME).mean(-3)
 
 
-def drag_over_lift(drag: Tensor, lift: Tensor, **_: Tensor) -> Tensor:
-    """Minus the lift of all bodies together over their drag, ``(*B,)``; a drag below 0.05 is taken as that."""
-    return -lift.sum(-1) / drag.sum(-1).clamp_min(0.05)
+def cost(drag: Tensor, lift: Tensor, price: float) -> Tensor:
+    """``price * drag - lift`` of all bodies together, ``(*B,)``: linear, so that it tilts a prior and nothing else.
+
+    It is least where lift over drag is greatest, if ``price`` is that greatest ratio: "On Nonlinear Fractional
+    Programming" (Dinkelbach, 1967), https://doi.org/10.1287/mnsc.13.7.492. The ratio itself has a pole for a guide to
+    fall into.
+    """
+    return price * drag.sum(-1) - lift.sum(-1)
 
 
 def clearance(distance: Tensor) -> Tensor:

@@ -70,6 +70,21 @@ class Limits:
         each = torch.stack(own, -1).flatten(-2)
         return torch.cat([each, gaps(wings) - self.gap], -1) if wings.chord.shape[-1] > 1 else each
 
+    def within(self, wings: Wings) -> Wings:
+        r"""Near ``wings``, ones that keep all limits but the gap; differentiable.
+
+        Thickness is linear in a shape, so the least share of a lens, :math:`b(x) = 2 \sqrt x (1 - x)`, is known with
+        which the sides do not cross and somewhere the thickness is enough; the rest is taken at the ends of its range.
+        """
+        shape = torch.cat([wings.shape[..., :-1], wings.shape[..., -1:].clamp_min(0)], -1)
+        lens = torch.cat([shape.new_ones(8), -shape.new_ones(8), shape.new_zeros(2)])
+        x = cst.cosine(101, shape)[1:-1]
+        have, more = cst.thickness(shape, x), cst.thickness(lens, x)
+        share = torch.maximum((-have / more).amax(-1), ((self.thickness - have) / more).amin(-1)).clamp_min(0)
+        place = [part.clamp(-end, end) for part, end in zip(wings.centre.unbind(-1), (self.x, self.y))]
+        return Wings(shape + share[..., None] * lens, wings.chord.clamp(*self.chord),
+                     wings.alpha.clamp(-self.alpha, self.alpha), torch.stack(place, -1))
+
     def kept(self, wings: Wings, tolerance: float = 2e-3) -> Tensor:
         """``(*B,)``: whether all limits are kept, up to ``tolerance``."""
         return (self.margins(wings) >= -tolerance).all(-1)

@@ -1,0 +1,58 @@
+r"""Wings down through the solver: some evaluations of its gradient for each design that is worth them.
+
+Adam on minus lift over drag, a row for itself, with all limits but the gap kept by construction
+(:meth:`sciencegen.jobs.flow.wings.Limits.within`) and the gap by a penalty; the best that was seen is kept. A call of
+the solver with its gradient costs about six without.
+
+"Adam: A Method for Stochastic Optimization" (Kingma & Ba, 2015), https://arxiv.org/abs/1412.6980
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .judge import Judge, efficiency
+from .wings import Limits, Wings, gaps
+
+__all__ = ["refine"]
+
+UNITS = (*(0.1,) * 18, 0.2, 15.0, 0.25, 0.5)  # of a step: weights, chord, degrees, place
+STEP, LAST, BETAS = 0.2, 0.25, (0.8, 0.95)
+STEEP = 40.0  # lift over drag that a chord too near costs
+CLEAR = 1e-3  # chords by which a gap is kept to
+
+
+def refine(wings: Wings, judge: Judge, limits: Limits, evaluations: int) -> tuple[Wings, Tensor]:
+    """The best of ``evaluations`` of each row, and its lift over drag by ``judge`` ``(N,)``; NaN where none is allowed.
+
+    Args:
+        wings: (N, K).
+        judge: the solver; a short time and a coarse grid will do.
+        limits: what is kept to.
+        evaluations: of the solver and its gradient, each row.
+    """
+    unit = wings.shape.new_tensor(UNITS).double()
+    x = (torch.cat([wings.shape, wings.chord[..., None], wings.alpha[..., None], wings.centre], -1).double() / unit
+         ).requires_grad_()
+    optimiser = torch.optim.Adam([x], STEP, betas=BETAS)
+    falling = torch.optim.lr_scheduler.ExponentialLR(optimiser, LAST ** (1 / max(evaluations - 1, 1)))
+    best, most = limits.within(_wings(x.detach() * unit)), torch.full((len(x),), torch.nan).double()
+    for _ in range(evaluations):
+        with torch.enable_grad():
+            now = limits.within(_wings(x * unit))
+            worth = efficiency(judge(now.outline().float())).double()
+            fault = (limits.gap + CLEAR - gaps(now)).clamp_min(0).sum(-1) if now.chord.shape[-1] > 1 else 0 * worth
+            (x.grad,) = torch.autograd.grad((STEEP * fault - worth).nansum(), x)
+        x.grad.nan_to_num_(0, 0, 0)
+        now, worth = Wings(*(part.detach() for part in now)), worth.detach()
+        better = limits.kept(now) & (worth > most.nan_to_num(-torch.inf))
+        best = Wings(*(torch.where(better.reshape(-1, *(1,) * (a.ndim - 1)), a, b) for a, b in zip(now, best)))
+        most = torch.where(better, worth, most)
+        optimiser.step()
+        falling.step()
+    return best, most
+
+
+def _wings(x: Tensor) -> Wings:
+    return Wings(x[..., :18], x[..., 18], x[..., 19], x[..., 20:])

@@ -1,0 +1,230 @@
+r"""Bodies of high lift and low drag in a stream: compose and sample, trace, choose, judge, refine.
+
+1. *Compose.* The prior of one body is summed to several in one flow (:mod:`.compose`); objective and constraints act at
+   Tweedie's mean. No solver is called.
+2. *Trace.* Each body's image becomes an airfoil (:mod:`.trace`), or is rejected with a reason.
+3. *Choose.* Of the wings that can be built, those go on of which the network expects most.
+4. *Judge.* Each of them is solved once, on the grid of the training set; the best come first.
+5. *Refine.* The best go down through the solver (:mod:`.refine`) for some evaluations, and are judged again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+import xarray
+from torch import Tensor
+
+from ...energy import Residual
+from ...guide import Tweedie
+from ...layout import Layout
+from ...mcmc import HMC
+from ...network import Preconditioned
+from ...physics import Outline
+from ...sample import Ancestral, Sampler, karras
+from ...tasks import Constraint, Problem, Result, design
+from .compose import compose, enlarge
+from .judge import Judge, efficiency
+from .laws import obeyed
+from .prior import image
+from .question import clearance, cost, derived, forces, radius
+from .refine import refine
+from .trace import Traced, pixels, trace
+from .wings import Limits, Wings, gaps
+
+__all__ = ["Study", "few_steps"]
+
+PINNED = 0.02  # of a part's unit: how closely what is given is kept to
+AGAIN = 3.0  # noise level
+SHORT = 5.0  # time that is solved for a gradient, chords over the free stream
+THIN = 0.04  # chords: the least radius that is asked of a body's image, whose pixels are as wide
+
+
+def few_steps(steps: int = 40, low: float = 0.02, high: float = 100.0) -> Sampler:
+    """Stochastic steps, each followed by one of Langevin's at the same level."""
+    corrector = HMC(lambda sigma: 0.5 * sigma / (1 + sigma**2).sqrt(), adjusted=False)
+    return Ancestral(karras(steps, low, high), corrector)
+
+
+@dataclass(frozen=True)
+class Study:
+    """One question, and everything to answer it with.
+
+    Arguments:
+        layout, energy: the trained prior of one body (:mod:`.prior`).
+        bodies: how many.
+        reynolds: of the unit chord.
+        price: of drag in lift, about the best ratio there is (:func:`sciencegen.jobs.flow.question.cost`).
+        weight: of that cost, an inverse temperature.
+        sampler: of the composed prior.
+        limits: what wings must keep to.
+        law: standard deviation of what the flow obeys (:func:`sciencegen.jobs.flow.laws.obeyed`); None leaves it out.
+        composed: makes the prior of several, as :func:`sciencegen.jobs.flow.compose.compose` does.
+        judge: the solver.
+        spare: so many times as many designs are sampled as are solved.
+        refined, evaluations: how many of the best go down through the solver, and how often it is called for each.
+    """
+
+    layout: Layout
+    energy: Preconditioned
+    bodies: int = 1
+    reynolds: float = 250.0
+    price: float = 2.0
+    weight: float | Callable[[Tensor], Tensor] = 8.0
+    sampler: Sampler = field(default_factory=few_steps)
+    limits: Limits = Limits()
+    law: float | None = 0.1
+    composed: Callable[..., tuple[Layout, object]] = compose
+    judge: Judge = Judge(24, 8.5, 0.35)
+    spare: int = 3
+    refined: int = 1
+    evaluations: int = 8
+
+    def __post_init__(self) -> None:
+        enlarge(self.layout, self.bodies)
+        known = 10 ** self.layout.unpack(torch.tensor([[-2.0], [2.0]]).expand(2, self.layout.size))["reynolds"]
+        if not known[0] <= self.reynolds <= known[1]:
+            raise ValueError(f"got a Reynolds number of {self.reynolds:g}; expected {known[0]:.0f} to {known[1]:.0f}, "
+                             "which the prior was trained on")
+
+    def generate(self, count: int, seeds: Tensor | None = None, progress: bool = True) -> Result:
+        """Step 1: flows and bodies as the network has them; ``force`` is what the flow exerts on each of them, in the
+        place of the state's own, and ``fun`` minus lift over drag of these."""
+        layout, prior = self.composed(self.layout, self.energy, self.bodies)
+        view, part = layout["reynolds"], layout.variables["reynolds"]
+        wanted = (self._log_reynolds - part.loc) / part.scale
+        laws = Residual(lambda x: view(x) - wanted, PINNED)
+        if self.law is not None:
+            laws = laws + Residual(lambda x: obeyed(**layout.unpack(x)), self.law)
+        problem = Problem(layout, prior, laws, derived)
+        made = design(problem, lambda drag, lift, **_: cost(drag, lift, self.price), self.weight, self.sampler, count,
+                      constraints=self._constraints(), seeds=seeds, progress=progress)
+        force = forces(*(torch.tensor(made.samples[k].values) for k in ("flow", "body", "reynolds")))
+        samples = made.samples.assign(force=made.samples["force"].copy(data=force.numpy()))
+        return replace(made, samples=samples, fun=_cost(force)).isel(_cost(force).argsort())
+
+    def run(self, count: int = 16, seeds: Tensor | None = None, progress: bool = True) -> Result:
+        """All steps: ``count`` designs that were solved, those within limits first, then by lift over drag;
+        ``fun`` is minus that.
+
+        ``samples`` has, beside the network's parts, ``shape, chord, alpha, centre, outline`` of each body, ``solved``,
+        its mean drag and lift, ``expected``, minus lift over drag as the network has it, and ``reason``, why one cannot
+        be built. Interrupted from the keyboard, what is there is traced and solved as it is, and marked as partial.
+        """
+        made = self.generate(self.spare * count, None if seeds is None else _spread(seeds, self.spare), progress)
+        traced = self.build(made)
+        made = self.expect(made, traced)
+        order = np.lexsort([made.fun, traced.reason != ""])[:count]
+        judged = self.solved(made.isel(order), traced.row(order))
+        return judged if made.status else self.refine(judged)
+
+    def build(self, made: Result) -> Traced:
+        """Step 2: the wings of samples, ``(sample, body)``; reasons a sample, those of all its bodies."""
+        found = trace(torch.tensor(made.samples["body"].values), self.limits)
+        reason = np.array(["; ".join(r for r in row if r) for row in found.reason], dtype=object)
+        whole = torch.tensor(reason == "")
+        if self.bodies > 1 and bool(whole.any()):
+            near = torch.zeros(len(whole), dtype=torch.bool)
+            near[whole] = (gaps(found.wings.row(whole)) < self.limits.gap - 2e-3).any(-1)
+            reason[near.numpy()] = "bodies too near each other"
+        return found._replace(reason=reason)
+
+    @torch.no_grad()
+    def expect(self, made: Result, traced: Traced) -> Result:
+        """Step 3: samples with the ``force`` and the ``fun`` that the network expects of their traced wings.
+
+        Their flows, blurred up to ``AGAIN``, come down again with the bodies held to these wings, and nothing else
+        wanted of them.
+        """
+        good = np.nonzero(traced.reason == "")[0]
+        if not len(good):
+            return made
+        layout, prior = self.composed(self.layout, self.energy, self.bodies)
+        parts = {k: torch.tensor(made.samples[k].values[good]) for k in layout.variables}
+        loops = traced.wings.row(good).outline(61).float()
+        parts["body"] = image(Outline(loops)(pixels(loops)))
+        parts["reynolds"] = torch.full((len(good),), self._log_reynolds)
+        view, x = layout["body"] & layout["reynolds"], layout.pack(**parts)
+        held = view(x)
+        energy = Tweedie(prior, Residual(lambda y: view(y) - held, PINNED))
+        sampler = replace(self.sampler, sigmas=self.sampler.sigmas[self.sampler.sigmas <= AGAIN])
+        seeds = torch.as_tensor(made.seeds[good]) + 2**55
+        flow = layout.unpack(sampler(energy, x + sampler.noise(len(x), layout.size, seeds), seeds))["flow"]
+        force = made.samples["force"].copy()
+        force[good] = forces(flow, parts["body"], parts["reynolds"]).numpy()
+        return replace(made, samples=made.samples.assign(force=force), fun=_cost(torch.tensor(force.values)))
+
+    def solved(self, made: Result, traced: Traced) -> Result:
+        """Step 4: ``traced`` wings of ``made`` samples in the solver, best first."""
+        good, wings = traced.reason == "", traced.wings
+        loops = torch.full((len(good), self.bodies, 201, 2), torch.nan)
+        loops[torch.tensor(good)] = wings.row(torch.tensor(good)).outline().float()
+        force = torch.full((len(good), self.bodies, 2), torch.nan)
+        with torch.no_grad():
+            force[torch.tensor(good)] = replace(self.judge, reynolds=self.reynolds)(loops[torch.tensor(good)])
+        fun = -efficiency(force).numpy()
+        names = {"shape": ("weight",), "chord": (), "alpha": (), "centre": ("axis",)}
+        found = {k: (("sample", "part", *dims), getattr(wings, k).numpy()) for k, dims in names.items()}
+        found |= {"outline": (("sample", "part", "point", "axis"), loops.numpy()),
+                  "solved": (("sample", "part", "coefficient"), force.numpy()),
+                  "expected": ("sample", made.fun), "reason": ("sample", traced.reason.astype(str))}
+        success = good & np.isfinite(fun)
+        done = replace(made, samples=made.samples.assign(found), fun=fun, success=success,
+                       config=made.config | self.config() | {"solves": int(good.sum())})
+        return done.isel(np.lexsort([fun, ~success]))
+
+    def refine(self, judged: Result) -> Result:
+        """Step 5: the ``refined`` best of ``judged`` designs down through the solver, which replace them if better."""
+        good = np.nonzero(judged.success)[0][: self.refined] if self.evaluations else []
+        if not len(good):
+            return judged
+        every = Wings(*(torch.tensor(judged.samples[k].values) for k in Wings._fields))
+        short = replace(self.judge, reynolds=self.reynolds, time=SHORT, mean=0.4)
+        better, found = refine(every.row(good), short, self.limits, self.evaluations)
+        traced = Traced(better, found, np.where(found.isfinite(), "", "not refined"))
+        again = self.solved(self.expect(judged.isel(good), traced), traced)
+        spent = judged.config["solves"] + again.config["solves"] + len(good) * self.evaluations
+        return _better(judged, again, spent)
+
+    @property
+    def _log_reynolds(self) -> float:
+        return math.log10(self.reynolds)
+
+    def config(self) -> dict[str, object]:
+        """What was asked, for a result's record."""
+        return {"bodies": self.bodies, "reynolds": self.reynolds, "price": self.price, "law": self.law,
+                "composed": self.composed.__name__, "limits": repr(self.limits), "judge": repr(self.judge),
+                "spare": self.spare}
+
+    def _constraints(self) -> list[Constraint]:
+        thick = Constraint(lambda distance, **_: THIN - radius(distance), tolerance=0.005, gain=0.05)
+        if self.bodies == 1:
+            return [thick]
+        gap = self.limits.gap
+        return [thick, Constraint(lambda distance, **_: 1.2 * gap - clearance(distance), tolerance=0.01, gain=0.1)]
+
+
+def _cost(force: Tensor) -> np.ndarray:
+    """Minus lift over drag, ``(N,)``; no drag is not believed."""
+    return torch.where(force.sum(-2)[..., 0] > 0, -efficiency(force), torch.inf).numpy()
+
+
+def _better(judged: Result, again: Result, solves: int) -> Result:
+    """Of each design and its refinement the better one, best first."""
+    parts = {k: np.concatenate([getattr(judged, k), getattr(again, k)]) for k in ("fun", "success", "seeds")}
+    order = np.lexsort([parts["fun"], ~parts["success"]])
+    order = order[np.sort(np.unique(parts["seeds"][order], return_index=True)[1])]
+    samples = xarray.concat([judged.samples, again.samples], "sample").isel(sample=order)
+    row = {int(seed): i for i, seed in enumerate(judged.seeds)}
+    history = judged.history.isel(sample=[row[int(s)] for s in parts["seeds"][order]], missing_dims="ignore")
+    return replace(judged, samples=samples, history=history, **{k: v[order] for k, v in parts.items()},
+                   config=judged.config | {"solves": solves})
+
+
+def _spread(seeds: Tensor, times: int) -> Tensor:
+    """``(n,)`` streams to ``(n times,)``: further ones that no other run has."""
+    return torch.cat([seeds + k * 2**50 for k in range(times)])

@@ -1,0 +1,179 @@
+"""What a run of flow designs leaves behind: numbers that agree with the designs, whole files, and errors in words."""
+
+import json
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray
+from rich.console import Console
+
+from sciencegen import cli
+from sciencegen.airfoil import read_dat
+from sciencegen.exact import Gaussian
+from sciencegen.jobs.flow import report
+from sciencegen.jobs.flow.compose import enlarge
+from sciencegen.jobs.flow.judge import Judge, efficiency
+from sciencegen.jobs.flow.picture import shoot, vorticity
+from sciencegen.jobs.flow.prior import SMALL, distance, energy, image, prior_layout, read
+from sciencegen.jobs.flow.study import Study
+from sciencegen.model import Model
+from sciencegen.physics import ellipse, placed
+from sciencegen.result import Result
+
+FLOWS = Path(__file__).parents[1] / "datasets" / "flows_test.h5"
+LAYOUT = prior_layout()
+QUICK = Judge(12, 1.5, 0.5)
+
+
+@cache
+def study(bodies: int) -> Study:
+    return Study(LAYOUT, Gaussian(torch.zeros(LAYOUT.size), torch.ones(LAYOUT.size)), bodies, judge=QUICK)
+
+
+@cache
+def designed() -> Result:
+    """Three designs as a network might have them: true flows, each body twice, apart; one lacks a body."""
+    states = {k: v[[2, 4, 8]] for k, v in read(FLOWS).items()}
+    near = distance(states["body"])
+    pair = torch.stack([near.roll(10, -1), near.roll(-10, -1)], 1)
+    states |= {"body": image(pair), "force": states["force"][:, None].repeat(1, 2, 1) * torch.tensor([[1.0], [0.5]])}
+    states["body"][2, 1] = 1.0
+    layout, asked = enlarge(LAYOUT, 2), study(2)
+    samples = layout.to_xarray(layout.pack(**states))
+    made = Result(samples, np.zeros(3), np.ones(3, dtype=bool), 0, "finished", 7, xarray.Dataset(), np.arange(3))
+    return asked.solved(made, asked.build(made))
+
+
+@cache
+def written(folder: Path) -> list[Path]:
+    return report.write(folder, designed(), study(2))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "design_07_body_1.dat").write_text("of an earlier run")
+    written(folder)
+    return folder
+
+
+def test_a_run_leaves_what_it_says_and_nothing_else(run):
+    assert set(written(run)) == set(run.iterdir())
+    good = int(designed().success.sum())
+    assert good >= 1
+    bodies = {p.name for p in run.glob("*.dat")}
+    assert {f"design_{i + 1:02d}_body_{k}.dat" for i in range(good) for k in (1, 2)} <= bodies
+    assert "design_03_body_2.dat" not in bodies
+    assert (run / "flow.gif").read_bytes()[:4] == b"GIF8"
+    assert (run / "designs.png").read_bytes()[1:4] == b"PNG"
+    assert json.loads((run / "config.json").read_text())["bodies"] == 2
+
+
+def test_what_is_loaded_is_what_was_written(run):
+    loaded = Result.load(run / "result.nc")
+    xarray.testing.assert_identical(loaded.samples["solved"], designed().samples["solved"])
+    assert loaded.samples["reason"].values.tolist() == designed().samples["reason"].values.tolist()
+
+
+def test_a_file_s_outline_put_in_its_place_is_the_design_s(run):
+    name, loop = read_dat(run / "design_01_body_2.dat")
+    body = designed().samples.isel(sample=0, part=1)
+    again = placed(float(body["chord"]) * (torch.from_numpy(loop) - torch.tensor([0.5, 0.0])), float(body["alpha"]),
+                   body["centre"].values.tolist())
+    outline = torch.from_numpy(body["outline"].values).double()
+    torch.testing.assert_close(again[:: len(loop) // 4], outline[:: len(loop) // 4], atol=1e-4, rtol=0)
+    assert f"chord {float(body['chord']):.4f}" in name
+    assert f"{float(body['alpha']):+.2f} deg" in name
+
+
+def test_the_table_has_the_solver_s_numbers_and_the_reason():
+    console = Console(width=120, record=True)
+    console.print(report.table(designed()))
+    text, samples = console.export_text(), designed().samples
+    best = efficiency(torch.from_numpy(samples["solved"].values[:1])).item()
+    made = efficiency(torch.from_numpy(samples["force"].values[:1])).item()
+    assert f"{best:.3f}" in text
+    assert f"{made:.3f}" in text
+    assert "no body" in text
+
+
+def test_a_run_without_a_buildable_design_has_a_picture_and_no_film(tmp_path):
+    result = designed().isel(np.array([2]))
+    assert not result.success.any()
+    made = report.write(tmp_path, result, study(2))
+    assert {p.name for p in made} >= {"designs.png", "result.nc", "config.json"}
+    assert not (tmp_path / "flow.gif").exists()
+
+
+def test_a_film_s_forces_are_those_the_judge_averages():
+    outline = ellipse(0.8, 0.3, 40)[None]
+    film = shoot(QUICK, outline)
+    late = round(QUICK.mean * len(film.times))
+    torch.testing.assert_close(film.force[-late:].mean(0), QUICK(outline[None])[0])
+    assert film.times[-1] == QUICK.time
+
+
+def test_vorticity_is_that_of_a_turning_disc_and_its_picture_is_in_place():
+    """A body turning at rate one has vorticity two; and the view's ends lie half a cell inside of what was cut."""
+    h, n = 0.1, 8
+    low, mid = torch.arange(n) * h, (torch.arange(n) + 0.5) * h
+    flow = torch.stack([-mid.expand(n, n), mid[:, None].expand(n, n), low.expand(n, n)])
+    torch.testing.assert_close(vorticity(flow, h), torch.full((n - 1, n - 1), 2.0))
+    film = shoot(replace(QUICK, time=0.25), ellipse(0.8, 0.3, 40)[None])
+    left, right, bottom, top = film.ends
+    assert film.vorticity.shape == (1, round((right - left) * 12), round((top - bottom) * 12))
+    assert (left, bottom) == pytest.approx((-1.2 + 0.5 / 12, -1.6 + 0.5 / 12), abs=0.5 / 12)
+
+
+# --- the command line ---------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """An untrained prior on disk."""
+    setup = replace(SMALL, channels=(16, 16, 16), blocks=(1, 1, 1))
+    made, recipe = energy(setup, LAYOUT, Gaussian(torch.zeros(LAYOUT.size), torch.ones(LAYOUT.size)))
+    path = tmp_path_factory.mktemp("model") / "flow"
+    Model(LAYOUT, made, recipe).save(path)
+    return path
+
+
+def called(monkeypatch, capsys, *words) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["sciencegen", *map(str, words)])
+    with pytest.raises(SystemExit) as exit:
+        cli.main()
+    return exit.value.code or 0, *capsys.readouterr()
+
+
+@pytest.mark.parametrize("words, text", [
+    (("--count", "0"), "got --count 0"), (("--spare", "0"), "--spare 0"), (("--seed", "-1"), "--seed -1"),
+    (("--bodies", "0"), "got 0 bodies"), (("--reynolds", "5000"), "Reynolds number of 5000"),
+    (("--model", "no/where"), "no config.json")])
+def test_bad_words_are_refused(monkeypatch, capsys, tmp_path, model, words, text):
+    given = () if "--model" in words else ("--model", model)
+    code, out, err = called(monkeypatch, capsys, "design", "flow", *words, *given, "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert text in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_training_on_another_file_is_refused(monkeypatch, capsys, tmp_path):
+    other = FLOWS.with_name("nbody_2.h5")
+    code, _, err = called(monkeypatch, capsys, "train", "flow", "--data", other, "--out", tmp_path / "out")
+    assert code == 2
+    assert "make_flows.py" in err
+
+
+def test_a_design_from_the_command_line_is_whole(monkeypatch, capsys, tmp_path, model):
+    code, out, err = called(monkeypatch, capsys, "design", "flow", "--bodies", 2, "--count", 1, "--spare", 1,
+                            "--model", model, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "could be built" in out
+    assert {"result.nc", "designs.png", "config.json"} <= {p.name for p in (tmp_path / "out").iterdir()}
+    result = Result.load(tmp_path / "out" / "result.nc")
+    assert result.samples["solved"].dims == ("sample", "part", "coefficient")
+    assert result.config["bodies"] == 2

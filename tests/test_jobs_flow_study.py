@@ -1,0 +1,57 @@
+"""The flow study on the shipped prior: few steps, a short solver; what must hold however good its designs are."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sciencegen.jobs.flow.judge import Judge, efficiency
+from sciencegen.jobs.flow.question import forces
+from sciencegen.jobs.flow.study import Study, few_steps
+from sciencegen.jobs.flow.wings import Wings, gaps
+from sciencegen.model import zoo
+
+
+@pytest.fixture(scope="module")
+def study():
+    prior = zoo("flow")
+    return Study(prior.layout, prior.energy.requires_grad_(False), 2, sampler=few_steps(12),
+                 judge=Judge(24, 0.5, 1.0), spare=1)
+
+
+@pytest.fixture(scope="module")
+def made(study):
+    return study.generate(3, torch.arange(3), progress=False)
+
+
+def test_the_reynolds_number_is_the_one_that_was_asked(made):
+    assert np.allclose(10 ** made.samples["reynolds"].values, 250, rtol=0.03)
+
+
+def test_forces_are_those_of_the_flow_that_is_there(made):
+    parts = [torch.tensor(made.samples[k].values) for k in ("flow", "body", "reynolds")]
+    assert torch.allclose(forces(*parts), torch.tensor(made.samples["force"].values), atol=1e-5)
+    assert (np.diff(made.fun) >= 0).all()
+
+
+def test_a_sample_is_the_same_alone(study, made):
+    alone = study.generate(1, torch.as_tensor(made.seeds[:1]), progress=False)
+    assert np.allclose(alone.samples["flow"].values, made.samples["flow"].values[:1], atol=2e-2)
+
+
+def test_what_is_handed_over_is_solved_or_says_why_not(study, made):
+    result = study.solved(made, study.build(made))
+    good = result.samples["reason"].values == ""
+    assert (result.success == good).all()
+    solved = torch.tensor(result.samples["solved"].values)
+    assert np.allclose(result.fun[good], -efficiency(solved[torch.tensor(good)]).numpy())
+    assert np.isnan(solved.numpy()[~good]).all()
+    wings = Wings(*(torch.tensor(result.samples[k].values)[torch.tensor(good)] for k in Wings._fields))
+    assert study.limits.kept(wings).all()
+    assert (gaps(wings) >= study.limits.gap - 2e-3).all()
+
+
+def test_a_reynolds_number_that_the_prior_never_saw_is_refused(study):
+    with pytest.raises(ValueError, match="got a Reynolds number of 5000"):
+        replace(study, reynolds=5000.0)
