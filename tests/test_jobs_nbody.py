@@ -7,16 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from oracles import chain, close, normal
 from sciencegen import cli
 from sciencegen.energy import On
 from sciencegen.exact import Gaussian
 from sciencegen.jobs.nbody import compose as composing
+from sciencegen.jobs.nbody.backwards import backwards, headed, parted
 from sciencegen.jobs.nbody.prior import SMALL, energy, prior_layout
-from sciencegen.jobs.nbody.study import SPEED, Study, few_steps, headed, to_centre
-from sciencegen.jobs.nbody.timed import Timed
+from sciencegen.jobs.nbody.study import SPEED, Study, few_steps, to_centre
 from sciencegen.layout import Layout, Variable
 from sciencegen.model import Model
 from sciencegen.physics.nbody import NBody
@@ -24,8 +23,8 @@ from sciencegen.result import Result
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from nbody.backwards import Backwards
-from nbody.floors import Question
-from nbody.ours import countings
+from nbody.floors import Packing, Question
+from nbody.ours import Turned, countings
 
 MEAN = torch.tensor([0.1, -0.2, 0.3, 0.0], dtype=torch.float64)
 
@@ -111,6 +110,14 @@ def test_what_is_played_backwards_ends_where_it_began():
     close(answer.start[..., 2:].square().sum(-1).mean(-1).sqrt(), torch.full((20,), SPEED).double(), 0.01)
 
 
+def test_turned_packings_keep_to_the_rules():
+    made = Turned("", study(2, 24), rollouts=16)(Question(2, 24, count=2))
+    assert made.trajectory.shape == (2, 24, 2, 4)
+    assert made.rollouts == 18 * 3 / 2
+    assert to_centre(made.trajectory).max() < 0.15
+    assert study(2, 24).feasible(made.trajectory[:, 0]).all()
+
+
 # --- the study ----------------------------------------------------------------------------------------------------
 
 @cache
@@ -127,13 +134,52 @@ def designed(rollouts: int) -> Result:
 
 
 def test_headings_have_the_speed_asked_for():
-    state = headed(torch.rand(5, 3, 2), torch.randn(5, 3))
+    state = headed(torch.rand(5, 3, 2), torch.randn(5, 3), SPEED)
     torch.testing.assert_close(state[..., 2:].norm(dim=-1), torch.full((5, 3), SPEED))
+
+
+def test_discs_are_parted_where_they_are_and_left_alone_where_they_do_not_touch():
+    box = NBody()
+    place = torch.cat([box.starts(4, 50, seed=1), box.starts(4, 5, seed=1)[:, :1].repeat(1, 4, 1)])[..., :2]
+    moved = parted(place, box)
+    state = torch.cat([moved, moved], -1)
+    assert box.overlap(state).max() <= 0
+    assert box.outside(state).max() <= 0
+    free = box.starts(3, 400, seed=2, separate=True)
+    free = free[((box.overlap(free) < -0.01).all(-1)) & (box.outside(free) < -0.01).all(-1)]
+    assert len(free) > 100
+    close(parted(free[..., :2], box), free[..., :2], 3e-6)
+
+
+def test_flights_of_ends_that_are_played_backwards_end_there():
+    box, end = NBody(), Packing(1.05)(Question(4, 24, count=8)).start[..., :2]
+    start = backwards(end, normal(8, 6, 4), 24, SPEED, box)
+    assert start.shape == (8, 6, 4, 4)
+    miss = (box.solve(start, 24)[..., -1, :, :2] - end[:, None]).norm(dim=-1).amax(-1)
+    assert miss.median() < 0.02
+    close(box.energy(start), torch.full((8, 6), 4 * SPEED**2 / 2).double(), 0.01)
+    uneven = start[..., 2:].norm(dim=-1).var(-1)
+    allowed = (box.overlap(start) <= 0).all(-1) & (box.outside(start) <= 0).all(-1)
+    assert allowed[:, 0].all()
+    ordered = (uneven[:, 1:] >= uneven[:, :-1]) | ~allowed[:, 1:]
+    assert ordered.all()
+
+
+def test_turning_round_takes_the_best_that_the_solver_judged():
+    asked = study(4, 24)
+    flights = asked.solve(NBody().starts(4, 6, seed=4, separate=True))
+    own, turned = (asked.turn(flights, torch.arange(6), 8, judged) for judged in (1, 4))
+    torch.testing.assert_close(own[..., 2:].norm(dim=-1), torch.full((6, 4), SPEED).double())
+    before, after = (to_centre(asked.solve(s)) for s in (own, turned))
+    assert (after <= before).all()
+    assert after.mean() < before.mean() - 0.05
+    assert asked.faults(turned).max() <= 0
+    assert torch.equal(asked.turn(flights[2:3], torch.tensor([2]), 8, 4)[0], turned[2])
 
 
 def test_refining_never_makes_worse_keeps_the_speed_and_frees_what_is_stuck():
     asked, start = study(3, 24), NBody().starts(3, 8, seed=3, separate=True)
-    start = headed(start[..., :2], torch.atan2(start[..., 3], start[..., 2]))
+    start = headed(start[..., :2], torch.atan2(start[..., 3], start[..., 2]), SPEED)
     start[0, 0, :2] = start[0, 1, :2] + 0.05
     refined = asked.refine(start, 25)
     before, after = (to_centre(asked.solve(s)) for s in (start, refined))
@@ -170,7 +216,7 @@ def test_the_best_come_first_and_feasible_ones_before_others():
 
 def test_a_start_is_feasible_only_apart_inside_and_at_speed():
     asked = study()
-    good = headed(torch.tensor([[0.3, 0.5], [0.7, 0.5]]).double(), torch.tensor([0.3, 1.0]).double())
+    good = headed(torch.tensor([[0.3, 0.5], [0.7, 0.5]]).double(), torch.tensor([0.3, 1.0]).double(), SPEED)
     close_by, outside, slow = good.clone(), good.clone(), good.clone()
     close_by[1, 0], outside[0, 0], slow[0, 2:] = 0.45, 0.09, 0.9 * slow[0, 2:]
     assert asked.feasible(torch.stack([good, close_by, outside, slow])).tolist() == [True, False, False, False]
@@ -192,48 +238,6 @@ def test_a_trained_prior_s_parts_are_its_marginals():
         x = normal(2, view.rows.numel()).float()
         close(cheap.score(x, 0.3), trained.marginal(view).score(x, 0.3), 1e-4)
     assert isinstance(composing.summed(known, flight, 24), On)
-
-
-# --- gradients that know a contact's time -------------------------------------------------------------------------
-
-def jacobian(system: NBody, state: Tensor, frames: int) -> Tensor:
-    """Of the last frame's x coordinates in those of the start, ``(n, n)``."""
-    def last(x: Tensor) -> Tensor:
-        return system.solve(torch.cat([x[:, None], state[:, 1:]], -1)[None], frames)[0, -1, :, 0]
-
-    return torch.autograd.functional.jacobian(last, state[:, 0])
-
-
-def test_who_starts_nearer_to_a_wall_ends_farther_from_it():
-    state = torch.tensor([[0.7, 0.5, 0.4, 0.0]]).double()
-    close(jacobian(Timed(), state, 14), -torch.ones(1, 1).double())
-    close(jacobian(NBody(), state, 14), torch.ones(1, 1).double(), 0.2)  # a known bias: the time of the contact stands
-
-
-def test_discs_that_meet_head_on_swap_places_too():
-    state = torch.tensor([[0.3, 0.5, 0.4, 0.0], [0.7, 0.5, -0.2, 0.0]]).double()
-    close(jacobian(Timed(), state, 14), torch.eye(2).double().flip(0))
-
-
-def test_timed_flights_are_the_solver_s_bit_for_bit():
-    start = NBody().starts(4, 20, separate=True)
-    assert torch.equal(Timed().solve(start.clone().requires_grad_(), 30), NBody().solve(start, 30))
-
-
-def test_timed_gradients_agree_with_differences_wider_than_a_step():
-    """Directional derivatives of flights with a contact: the same sign, where the engine's own are a coin's throw."""
-    asked, start = study(), NBody().starts(2, 60, seed=5, separate=True)
-    way = normal(60, 2, 4)
-    way = 0.02 * way / way.flatten(1).norm(dim=-1)[:, None, None]
-    ends = lambda x, system: to_centre(system.solve(x, asked.frames))
-    wide = (ends(start + way, NBody()) - ends(start - way, NBody())) / 2
-    share = {}
-    for system in (NBody(), Timed()):
-        x = start.clone().requires_grad_()
-        slope = (torch.autograd.grad(ends(x, system).sum(), x)[0] * way).sum((1, 2))
-        share[type(system)] = float((slope * wide > 0).double().mean())
-    assert share[Timed] > 0.75
-    assert share[Timed] > share[NBody] + 0.1
 
 
 # --- the command line ---------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .contacts import overdue, rounds
 from .fields import generator
 
 __all__ = ["NBody"]
@@ -104,9 +105,11 @@ class NBody:
                          "without overlap: ask for fewer, or for separate=False")
 
     def solve(self, start: Tensor, frames: int) -> Tensor:
-        """The trajectory ``(*B, frames, n, 4)`` from ``start (*B, n, 4)``; its gradient misses when a touch begins.
+        """The trajectory ``(*B, frames, n, 4)`` from ``start (*B, n, 4)``, with gradients through contacts.
 
-        Rows are independent. ``ValueError`` where the shape of ``start`` is none of a state.
+        Rows are independent. Gradients, here and of :meth:`residual`, are slopes through the jumps that noticing
+        contacts step by step makes (:mod:`.contacts`), not those between jumps. ``ValueError`` where the shape of
+        ``start`` is none of a state.
         """
         flat = _checked("start", start, 2).reshape(-1, *start.shape[-2:])
         motion, path = self._begin(flat), [flat]
@@ -151,7 +154,7 @@ class NBody:
     def _begin(self, state: Tensor) -> _Motion:
         """At rest as to pushes and impulses."""
         position, velocity = state[..., :2], state[..., 2:]
-        pairs = torch.zeros_like(velocity[:, None, :, 0]).repeat(1, len(_rounds(state.shape[-2])), 1)
+        pairs = torch.zeros_like(velocity[:, None, :, 0]).repeat(1, len(rounds(state.shape[-2])), 1)
         return _Motion(position, velocity, torch.zeros_like(velocity), pairs, torch.zeros_like(velocity),
                        torch.full_like(pairs, REMEMBERED), torch.full_like(velocity, REMEMBERED))
 
@@ -162,8 +165,16 @@ class NBody:
         return motion
 
     def _touch(self, motion: _Motion) -> _Motion:
-        """Velocities and pushes after the contacts at the present positions; rows without one are left out."""
-        partner = torch.tensor(_rounds(motion.position.shape[-2]), device=motion.position.device)
+        """Velocities and pushes after the contacts at the present positions."""
+        if not motion.position.requires_grad:
+            return self._answer(motion)
+        lag = overdue(motion.position, motion.velocity, self.radius, self.margin)[..., None]
+        answer = self._answer(motion._replace(position=motion.position - motion.velocity.detach() * lag))
+        return answer._replace(position=answer.position + answer.velocity.detach() * lag)
+
+    def _answer(self, motion: _Motion) -> _Motion:
+        """Of all contacts, as the engine has it; rows without one are left out."""
+        partner = torch.tensor(rounds(motion.position.shape[-2]), device=motion.position.device)
         squared = (motion.position[:, None] - motion.position[:, partner]).square().sum(-1)
         alone = partner == torch.arange(motion.position.shape[-2], device=partner.device)
         pairs = (squared < (2 * self.radius) ** 2) & ~alone
@@ -193,15 +204,15 @@ class NBody:
         warm = warm + torch.where(walls & (motion.walls_age == 0), held[1], 0.0) * side
         speeds = torch.stack([motion.velocity + warm, motion.push])  # both are swept alike, and at once
         impulses, wall_impulses = (torch.stack([impulse, torch.zeros_like(impulse)]) for impulse in held)
-        rounds = list(impulses.unbind(2))
+        met = list(impulses.unbind(2))
         for _ in range(sweeps):
             added = _added(wall_impulses, wall_aims - side * speeds, walls)
             wall_impulses, speeds = wall_impulses + added, speeds + added * side
             for k, other in enumerate(partner):
                 across = ((speeds - speeds[:, :, other]) * normal[:, k]).sum(-1)
-                added = _added(rounds[k], (aims[:, :, k] - across) / 2, pairs[:, k])
-                rounds[k], speeds = rounds[k] + added, speeds + added[..., None] * normal[:, k]
-        kept = torch.where(pairs, torch.stack([impulse[0] for impulse in rounds], 1), motion.pairs)
+                added = _added(met[k], (aims[:, :, k] - across) / 2, pairs[:, k])
+                met[k], speeds = met[k] + added, speeds + added[..., None] * normal[:, k]
+        kept = torch.where(pairs, torch.stack([impulse[0] for impulse in met], 1), motion.pairs)
         return speeds[0], speeds[1], kept, torch.where(walls, wall_impulses[0], motion.walls)
 
     def _pairs(self, position: Tensor, partner: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
@@ -228,19 +239,6 @@ def _length(vector: Tensor) -> Tensor:
     """Of ``(..., 2)``, with the gradient zero at zero."""
     squared = vector.square().sum(-1)
     return torch.where(squared > 0, squared, 1.0).sqrt() * (squared > 0)
-
-
-def _rounds(n: int) -> list[list[int]]:
-    """Who meets whom in the rounds of a tournament of ``n``: in round ``k``, ``i`` meets ``k - i`` (the circle method).
-
-    Who would meet itself meets the last one where ``n`` is even, and sits out where it is odd.
-    """
-    turn = n - 1 + n % 2
-    rounds = [[(k - i) % turn for i in range(turn)] for k in range(turn)]
-    if n % 2:
-        return rounds
-    alone = [k * (n // 2) % turn for k in range(turn)]
-    return [[n - 1 if i == a else j for i, j in enumerate(meets)] + [a] for meets, a in zip(rounds, alone)]
 
 
 def _checked(name: str, value: Tensor, axes: int) -> Tensor:

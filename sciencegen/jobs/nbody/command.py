@@ -27,7 +27,8 @@ def nbody(*, bodies: int = 4, frames: int = 44, count: int = 50, seed: int = 0, 
     out
         Run directory: result.nc, designs.png, config.json.
     rollouts
-        Solver rollouts, with gradients, by which each design is refined; 0 leaves it as the network has it.
+        Solver rollouts by which each design is mended; 0 leaves it as the network has it. From 16 on, half of them
+        play the design's end backwards and judge what comes of it; the others have gradients.
     law
         Keep samples to the solver's map from each frame to the next, up to this standard deviation (try 0.05).
     model

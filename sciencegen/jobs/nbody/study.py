@@ -3,9 +3,11 @@ r"""Starts from which all bodies end at the centre of the box: compose and sampl
 1. *Compose.* The prior of two bodies over a window is summed to all bodies over all frames (:mod:`.compose`); the
    objective, and what a start must keep to, act at Tweedie's mean. No rollout of the solver is spent. With a ``law``
    the solver's map from each frame to the next joins in: the work of a rollout a score, though of all frames at once.
-2. *Refine.* The samples' starts descend through the solver, positions and headings alone: each body has the
-   root-mean-square speed of the data, so that no design can win by being slow.
-3. *Judge.* Each start is solved once more, and the best come first.
+2. *Turn round.* A sample's end is played backwards (:mod:`.backwards`), a few times with other headings, and the best
+   start is taken, by the solver: one of these or the sample's own.
+3. *Refine.* It descends through the solver, positions and headings alone: each body has the root-mean-square speed of
+   the data, so that no design can win by being slow.
+4. *Judge.* Each start is solved once more, and the best come first.
 """
 
 from __future__ import annotations
@@ -21,27 +23,24 @@ from ...descent import QuasiNewton
 from ...energy import Energy, Potential, Residual
 from ...layout import Layout, Variable
 from ...mcmc import HMC
+from ...noise import Noise
 from ...physics.nbody import NBody
 from ...sample import Ancestral, Sampler, karras
 from ...tasks import Constraint, Problem, Result, design
+from .backwards import backwards, headed, parted
 from .compose import compose, enlarge
-from .timed import Timed
 
-__all__ = ["SPEED", "Study", "annealed", "few_steps", "headed", "to_centre"]
+__all__ = ["SPEED", "Study", "annealed", "few_steps", "to_centre"]
 
 SPEED = 0.4075  # root mean square of the published law, box lengths a second (81.5 px/s)
 CLEAR = 1e-3  # a start's gaps, between discs and to the walls, are aimed at by so much more than touching
+SETTLED = 60  # evaluations by which an end goes down the objective
 STEEP = 4.0  # a fault of a refined start, in box lengths, costs so many times as much as the objective gains
 
 
 def to_centre(trajectory: Tensor) -> Tensor:
     """Mean distance of the bodies of the last frame from the centre, ``(*B, T, n, 4) -> (*B,)``."""
     return (trajectory[..., -1, :, :2] - 0.5).norm(dim=-1).mean(-1)
-
-
-def headed(position: Tensor, heading: Tensor, speed: float = SPEED) -> Tensor:
-    """The state ``(*B, n, 4)`` of ``position (*B, n, 2)`` and ``heading (*B, n)`` in which all have one speed."""
-    return torch.cat([position, speed * torch.stack([heading.cos(), heading.sin()], -1)], -1)
 
 
 def annealed(sigma: Tensor) -> Tensor:
@@ -86,7 +85,7 @@ class Study:
     law: float | None = None
     composed: Callable[[Layout, Energy, int, int], tuple[Layout, Energy]] = compose
     speed: float = SPEED
-    system: NBody = Timed()
+    system: NBody = NBody()
 
     def __post_init__(self) -> None:
         enlarge(self.layout, self.frames, self.bodies)
@@ -100,36 +99,66 @@ class Study:
                       lambda trajectory: self.objective(self.solve(trajectory[:, 0])), self._constraints(), seeds,
                       progress=progress)
 
+    def mend(self, flights: Tensor, seeds: Tensor, rollouts: int) -> Tensor:
+        """Steps 2 and 3: starts ``(N, n, 4)`` for ``flights (N, T, n, 4)``, by so many rollouts each."""
+        tries, judged = (3 * rollouts // 8, rollouts // 8) if rollouts >= 16 else (0, 0)
+        start = self.turn(flights.nan_to_num(0.5), seeds, tries, judged) if tries else flights[:, 0]
+        return self.refine(start, rollouts - tries - judged)
+
+    @torch.no_grad()
+    def turn(self, flights: Tensor, seeds: Tensor, tries: int, judged: int) -> Tensor:
+        """Step 2: starts ``(N, n, 4)`` for ``flights (N, T, n, 4)``, their own or their ends played backwards.
+
+        Before, an end goes down the objective, discs apart, which takes no rollout. ``tries`` rollouts each go
+        backwards and ``judged`` forwards, one of them for the own start.
+        """
+        shake = Noise(seeds).normal(tries * self.bodies).unflatten(-1, (tries, self.bodies))
+        end = self._down(self._legal(flights[:, -1]), SETTLED, lambda state: state[..., None, :, :])
+        best = backwards(end[..., :2], shake, self.frames, self.speed, self.system)[:, : judged - 1]
+        start = self._legal(torch.cat([flights[:, :1], best], 1))
+        cost = self.objective(self.solve(start)) + STEEP * self.faults(start).clamp_min(0).sum(-1)
+        return start[torch.arange(len(start)), cost.argmin(1)]
+
     def refine(self, start: Tensor, rollouts: int) -> Tensor:
-        """Step 2: ``start (N, n, 4)`` down through the solver, by so many rollouts with their gradients each."""
+        """Step 3: ``start (N, n, 4)`` down through the solver, by so many rollouts with their gradients each."""
+        return self._down(start, rollouts, self.solve)
+
+    def _down(self, state: Tensor, times: int, flown: Callable[[Tensor], Tensor]) -> Tensor:
+        """``state (N, n, 4)`` down the objective of where it is ``flown`` to, kept apart and inside."""
         free = Layout(position=Variable((self.bodies, 2), 0.5, 0.23), heading=(self.bodies,))
         begin = lambda x: headed(**free.unpack(x), speed=self.speed)
 
         def cost(x: Tensor) -> Tensor:
             faults = (self.faults(state := begin(x)) + CLEAR).clamp_min(0).sum(-1)
-            return self.objective(self.solve(state)) + STEEP * faults
+            return self.objective(flown(state)) + STEEP * faults
 
-        place = start[..., :2].nan_to_num(0.5).clamp(self.system.margin, 1 - self.system.margin)
-        x = free.pack(position=place, heading=torch.atan2(start[..., 3], start[..., 2]).nan_to_num(0.0))
-        return begin(QuasiNewton(rollouts)(Potential(cost), x, 0.0)[0])
+        place = state[..., :2].nan_to_num(0.5).clamp(self.system.margin, 1 - self.system.margin)
+        x = free.pack(position=place, heading=torch.atan2(state[..., 3], state[..., 2]).nan_to_num(0.0))
+        return begin(QuasiNewton(times)(Potential(cost), x, 0.0)[0])
+
+    def _legal(self, state: Tensor) -> Tensor:
+        """The nearest that discs are apart, each at the speed asked for."""
+        return headed(parted(state[..., :2], self.system), torch.atan2(state[..., 3], state[..., 2]), self.speed)
 
     def run(self, count: int = 50, seeds: Tensor | None = None, rollouts: int = 40, progress: bool = True) -> Result:
-        """All three steps: ``count`` designs, feasible ones first, then by objective.
+        """All four steps: ``count`` designs, feasible ones first, then by objective.
 
         Half as many again are sampled and refined, and the worst of them dropped. ``samples`` has the ``trajectory``
-        and beside it the one that the network ``imagined`` for the same sample. With ``rollouts`` of refinement the
-        trajectory is the solver's, from the refined start; without, it is the network's, and only ``fun`` is the
-        solver's. Interrupted from the keyboard, what is there is judged as it is and marked as partial.
+        and beside it the one that the network ``imagined`` for the same sample. With ``rollouts``, of which from 16 on
+        half go into turning round, the trajectory is the solver's, from the refined start; without, it is the
+        network's, and only ``fun`` is the solver's. Interrupted from the keyboard, what is there is judged as it is
+        and marked as partial.
         """
         made = self.generate(count + count // 2, None if seeds is None else _with_spares(seeds), progress)
         imagined = made.samples["trajectory"]
-        start, flights = torch.tensor(imagined.values[:, 0]).double(), imagined
+        flights, solved = torch.tensor(imagined.values).double(), imagined
+        start = flights[:, 0]
         if rollouts and not made.status:
-            start = self.refine(start, rollouts)
-            flights = imagined.copy(data=self.solve(start).numpy())
+            start = self.mend(flights, torch.as_tensor(made.seeds), rollouts)
+            solved = imagined.copy(data=self.solve(start).numpy())
         fun, good = self.objective(self.solve(start)).numpy(), self.feasible(start).numpy()
         spent = (2 + rollouts) * (count + count // 2) / count  # before, on the way down, and at the end
-        made = replace(made, samples=made.samples.assign(trajectory=flights, imagined=imagined), fun=fun, success=good,
+        made = replace(made, samples=made.samples.assign(trajectory=solved, imagined=imagined), fun=fun, success=good,
                        config=made.config | self.config() | {"rollouts": rollouts, "rollouts_a_design": spent})
         return made.isel(np.lexsort([fun, ~good])[:count])
 
