@@ -59,6 +59,18 @@ def test_rows_are_independent(kind):
         close(net(*(i[row: row + 1] for i in inputs()))[0], whole[row], 1e-11)
 
 
+@torch.no_grad()
+def test_many_rows_go_through_in_pieces_in_order():
+    net, many = awake(BOTH["unet"]()), inputs(frames=12, count=600)
+    rows = []
+    net.trunks[0].register_forward_hook(lambda trunk, given, out: rows.append(len(out)))
+    whole = net(*many)
+    assert len(rows) > 1
+    assert sum(rows) == 600
+    for row in (0, 299, 599):
+        close(net(*(i[row: row + 1] for i in many))[0], whole[row], 1e-11)
+
+
 @both
 @pytest.mark.parametrize("which", [0, 1, 2], ids=["state", "level", "keep"])
 @torch.no_grad()
