@@ -28,20 +28,19 @@ import xarray
 from common import arguments, emit, facts, output, whole, write_json
 from nbody import floors, report
 from nbody.backwards import Backwards
-from nbody.ours import Composed, Designed, Flown, countings
+from nbody.ours import Composed, Designed, Flown, Turned, countings
 from nbody.scoring import scores, summary
 from tqdm.auto import tqdm
 
 from sciencegen.jobs.nbody.prior import read
 from sciencegen.jobs.nbody.study import Study, few_steps
-from sciencegen.jobs.nbody.timed import Timed
 from sciencegen.model import Model, zoo
 
 CELLS = ("2x24", "2x34", "2x44", "2x54", "2x94", "4x24", "4x44", "8x24", "8x44")
-ROLLOUTS = 40  # of the study's refinement
+ROLLOUTS = 40  # of the study, to turn ends round and to refine
 SPENT = 63  # what the study spends a design, choice and judging too, for the rows with the true solver
 LAW = 0.05
-QUICK = ("random", "packed", "best of 100,", "Bethe, corrected", "one pair, corrected", "whole study")
+QUICK = ("random", "packed", "best of 100,", "Bethe, corrected", "one pair, corrected", "refined")
 Row = Callable[[floors.Question], Flown]
 
 
@@ -56,6 +55,7 @@ def rows(bodies: int, frames: int, model: Model, data: Path | None, device: str)
         classical.insert(3, floors.Windows(read(data)))
     for row in classical:
         found[row.name] = "solver", solved(row)
+    found["packings, turned round and refined"] = "solver", Turned("", study, ROLLOUTS)
     for name, counting in countings(bodies, frames).items():
         for corrected in (False, True):
             title = f"ours: {name}{', corrected' if corrected else ''}"
@@ -83,7 +83,7 @@ def cells(args: argparse.Namespace, model: Model) -> Iterator[tuple[floors.Quest
         for name, (by, row) in rows(bodies, frames, model, args.data, args.device).items():
             if any(part in name for part in args.rows) or not args.rows:
                 for seed in args.seeds:
-                    yield floors.Question(bodies, frames, args.count, seed, tuple(args.target), Timed()), name, by, row
+                    yield floors.Question(bodies, frames, args.count, seed, tuple(args.target)), name, by, row
 
 
 def made(out: Path, question: floors.Question, name: str, by: str, row: Row, prior: str) -> xarray.Dataset:
@@ -111,10 +111,11 @@ def made(out: Path, question: floors.Question, name: str, by: str, row: Row, pri
 def measure(args: argparse.Namespace, model: Model, out: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """``[cell][row]``: scores (a list over the designs of all seeds), and facts."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
+    prior = f"{model.training.get('steps', '?')} steps{', bfloat16' * args.bfloat16}"
     asked = list(cells(args, model))
     for question, name, by, row in (bar := tqdm(asked, desc="nbody", disable=None)):
         bar.set_description(f"{question.bodies}x{question.frames} {name}")
-        designs = made(out, question, name, by, row, str(model.training.get("steps", "?")))
+        designs = made(out, question, name, by, row, prior)
         scored = scores(torch.tensor(designs["trajectory"].values), question.target)
         cell = found.setdefault(f"{question.bodies}x{question.frames}", {})
         keep = {k: designs.attrs[k] for k in ("by", "rollouts", "evaluations", "cpu_seconds", "wall_seconds")}
@@ -144,6 +145,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--count", type=int, default=50, help="designs a row and seed")
     made.add_argument("--seeds", type=int, nargs="+", default=[1])
     made.add_argument("--device", default="cpu", help="of the network, as cuda")
+    made.add_argument("--bfloat16", action="store_true", help="the network, not the solver, in 16 bits, as in training")
     made.add_argument("--target", type=float, nargs=2, default=(0.5, 0.5))
     return made
 
@@ -162,7 +164,8 @@ def main() -> None:
     except ValueError as error:
         raise SystemExit(f"error: {error}") from error
     (out / "cells").mkdir(exist_ok=True)
-    found = measure(args, model, out)
+    with torch.autocast(torch.device(args.device).type, torch.bfloat16, enabled=args.bfloat16):
+        found = measure(args, model, out)
     emit(out / "nbody.txt", report.parts(found, args.count, time.perf_counter() - start))
 
 

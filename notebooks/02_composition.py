@@ -97,7 +97,7 @@ for weight, term in zip(four.weights, four.energies):
 # ## Design
 #
 # From where do the discs fly to the centre? Each of them at the data's speed, none inside another. `Study` samples the
-# composed prior under the objective, takes the best by one rollout of the solver each, and refines their starts by
+# composed prior under the objective, plays the ends that it imagines backwards, and refines the best starts by
 # gradients through the solver.
 
 # %%

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,10 +21,10 @@ from sciencegen.jobs.nbody.study import Study
 from sciencegen.layout import Layout, View
 from sciencegen.sample import Sampler, karras
 
-from .floors import Question
+from .floors import Packing, Question
 from .scoring import objective
 
-__all__ = ["Averaged", "Composed", "Designed", "Flown", "countings"]
+__all__ = ["Averaged", "Composed", "Designed", "Flown", "Turned", "countings"]
 
 Counting = Callable[[Known, View, int], Energy]
 
@@ -112,6 +113,24 @@ class Designed:
         made = study.run(question.count, _seeds(question), self.rollouts, progress=False)
         trajectory = torch.tensor(made.samples["trajectory"].values)
         return Flown(trajectory, made.config["rollouts_a_design"], _evaluations(study.sampler))
+
+
+@dataclass(frozen=True)
+class Turned:
+    """All of the study but the network: its steps by the solver, from packings and random starts."""
+
+    name: str
+    study: Study
+    rollouts: int = 40
+
+    def __call__(self, question: Question) -> Flown:
+        study, many = _asked(self.study, question), replace(question, count=question.count + question.count // 2)
+        flights = torch.stack([many.starts(1)[:, 0], Packing()(many).start], 1)
+        start = study.mend(flights, _seeds(many), self.rollouts)
+        with torch.no_grad():
+            flown = study.solve(start)
+        best = np.lexsort([study.objective(flown).numpy(), ~study.feasible(start).numpy()])[: question.count]
+        return Flown(flown[best], (2 + self.rollouts) * many.count / question.count, 0)
 
 
 def _plain(sampler: Sampler) -> Sampler:
