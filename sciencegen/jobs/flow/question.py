@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d
 from ...physics import window_forces
 from .prior import distance
 
-__all__ = ["SOFT", "WINDOW", "clearance", "cost", "derived", "forces", "radius"]
+__all__ = ["SOFT", "WINDOW", "clearance", "cost", "derived", "forces", "heights", "radius"]
 
 WINDOW = 64 / 24  # side of the window, chords
 FRAME = 0.5  # time between a state's frames
@@ -21,12 +21,12 @@ SOFT = 0.01  # chords over which a minimum is rounded
 
 
 def derived(flow: Tensor, body: Tensor, force: Tensor, reynolds: Tensor) -> dict[str, Tensor]:
-    """``drag, lift (*B, K)`` that the flow exerts, and ``distance (*B, K, n, n)``.
+    """``drag, lift (*B, K)`` that the flow exerts, ``distance (*B, K, n, n)`` and ``height (*B, K)``.
 
     Not the state's own ``force``: a guide would move that number, and leave the flow where it is.
     """
     drag, lift = forces(flow, body, reynolds).unbind(-1)
-    return {"drag": drag, "lift": lift, "distance": distance(body)}
+    return {"drag": drag, "lift": lift, "distance": distance(body), "height": heights(body)}
 
 
 def forces(flow: Tensor, body: Tensor, reynolds: Tensor) -> Tensor:
@@ -57,6 +57,18 @@ def clearance(distance: Tensor) -> Tensor:
     """How far apart each pair of bodies is, chords, negative where they overlap: ``(*B, pairs)``."""
     pairs = torch.combinations(torch.arange(distance.shape[-3], device=distance.device))
     return _least((distance[..., pairs[:, 0], :, :] + distance[..., pairs[:, 1], :, :]).flatten(-2))
+
+
+def heights(body: Tensor) -> Tensor:
+    """Where bodies, ``(*B, K, n, n)`` as states hold them, are across the stream, chords from the middle: ``(*B, K)``.
+
+    The centre of what an image lacks of one, which is nearly linear in the image: it says where a body will be when
+    the noise still hides it.
+    """
+    n = body.shape[-1]
+    y = (torch.arange(n, dtype=body.dtype, device=body.device) + 0.5) * (WINDOW / n) - WINDOW / 2
+    lack = (1 - body).sum(-2)
+    return (lack * y).sum(-1) / lack.sum(-1).clamp_min(1e-3 * n * n)
 
 
 def radius(distance: Tensor) -> Tensor:

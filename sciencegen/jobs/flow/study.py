@@ -41,6 +41,7 @@ __all__ = ["Study", "few_steps"]
 PINNED = 0.02  # of a part's unit: how closely what is given is kept to
 AGAIN = 3.0  # noise level
 SHORT = 5.0  # time that is solved for a gradient, chords over the free stream
+LANE = 0.05  # chords
 THIN = 0.04  # chords: the least radius that is asked of a body's image, whose pixels are as wide
 
 
@@ -65,6 +66,10 @@ class Study:
         law: standard deviation of what the flow obeys (:func:`sciencegen.jobs.flow.laws.obeyed`); None leaves it out.
         composed: makes the prior of several, as :func:`sciencegen.jobs.flow.compose.compose` does.
         judge: the solver.
+        lanes: bodies fly so many chords above one another, give or take :data:`LANE`. Nothing else tells them apart:
+            for the composed prior, one body twice explains a flow better than two do.
+        tolerance: how far a body's image may be from the wing that it is taken for, chords; of one body few are off by
+            more than 0.03, of several most are.
         spare: so many times as many designs are sampled as are solved.
         refined, evaluations: how many of the best go down through the solver, and how often it is called for each.
     """
@@ -80,6 +85,8 @@ class Study:
     law: float | None = 0.1
     composed: Callable[..., tuple[Layout, object]] = compose
     judge: Judge = Judge(24, 8.5, 0.35)
+    lanes: float = 0.8
+    tolerance: float = 0.12
     spare: int = 3
     refined: int = 1
     evaluations: int = 8
@@ -124,7 +131,7 @@ class Study:
 
     def build(self, made: Result) -> Traced:
         """Step 2: the wings of samples, ``(sample, body)``; reasons a sample, those of all its bodies."""
-        found = trace(torch.tensor(made.samples["body"].values), self.limits)
+        found = trace(torch.tensor(made.samples["body"].values), self.limits, self.tolerance)
         reason = np.array(["; ".join(r for r in row if r) for row in found.reason], dtype=object)
         whole = torch.tensor(reason == "")
         if self.bodies > 1 and bool(whole.any()):
@@ -196,16 +203,17 @@ class Study:
 
     def config(self) -> dict[str, object]:
         """What was asked, for a result's record."""
-        return {"bodies": self.bodies, "reynolds": self.reynolds, "price": self.price, "law": self.law,
-                "composed": self.composed.__name__, "limits": repr(self.limits), "judge": repr(self.judge),
-                "spare": self.spare}
+        plain = ("bodies", "reynolds", "price", "law", "lanes", "tolerance", "spare", "refined", "evaluations")
+        return {k: getattr(self, k) for k in plain} | {"composed": self.composed.__name__,
+                                                       "limits": repr(self.limits), "judge": repr(self.judge)}
 
     def _constraints(self) -> list[Constraint]:
         thick = Constraint(lambda distance, **_: THIN - radius(distance), tolerance=0.005, gain=0.05)
         if self.bodies == 1:
             return [thick]
-        gap = self.limits.gap
-        return [thick, Constraint(lambda distance, **_: 1.2 * gap - clearance(distance), tolerance=0.01, gain=0.1)]
+        gap, lanes = self.limits.gap, self.lanes * (torch.arange(self.bodies) - (self.bodies - 1) / 2)
+        apart = Constraint(lambda distance, **_: 1.5 * gap - clearance(distance), tolerance=0.01, gain=0.03)
+        return [thick, apart, Constraint(lambda height, **_: (height - lanes).abs() - LANE, tolerance=0.01, gain=0.01)]
 
 
 def _cost(force: Tensor) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Rows and scores of benchmarks/flow_design.py."""

@@ -1,0 +1,142 @@
+r"""Designs of the composed prior: ours, and the original's recipe on the same weights.
+
+*The original*: a thousand stochastic steps of the variance-preserving process with its sigmoid schedule; the flow's
+score averaged over the bodies; after each step the *noisy* state is moved against the gradient of the forces that its
+own flow exerts, by a coefficient times the schedule run backwards, so that the pull is strongest at the end.
+
+"Compositional Generative Inverse Design" (Wu et al., 2024), https://arxiv.org/abs/2401.13171, and its released code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sciencegen.jobs.flow.compose import Averaged, bodies_view, enlarge
+from sciencegen.jobs.flow.judge import Judge
+from sciencegen.jobs.flow.prior import distance
+from sciencegen.jobs.flow.question import clearance, forces
+from sciencegen.jobs.flow.study import Study
+from sciencegen.jobs.flow.trace import trace
+from sciencegen.jobs.flow.wings import Wings
+from sciencegen.layout import Layout
+from sciencegen.model import zoo
+from sciencegen.network import Preconditioned
+from sciencegen.noise import Noise
+from sciencegen.result import Result
+from sciencegen.sample import Ancestral
+
+from .question import Designed, Question
+
+__all__ = ["Original", "Ours", "ours"]
+
+
+def ours(judge: Judge, evaluations: int, coefficient: float) -> dict[str, tuple[dict[str, Any], Callable[[], Any]]]:
+    """By name what the rows of the composed prior spend, and what makes them.
+
+    ``judge`` is the coarse solver; of each design that is refined its gradient is called ``evaluations`` times, as by
+    gradients from random starts; ``coefficient`` is that of the original's guidance.
+    """
+    def study(**settings: Any) -> Study:
+        prior = zoo("flow")
+        return Study(prior.layout, prior.energy.requires_grad_(False), judge=judge, **settings)
+
+    def row(name: str, count: int | None = None, **settings: Any) -> tuple[dict[str, Any], Callable[[], Any]]:
+        told = {k: getattr(v, "__name__", v) for k, v in settings.items()}
+        return told, lambda: Ours(name, study(**settings), count)
+
+    named = {"ours": {"refined": 0}, "ours, averaged": {"refined": 0, "composed": averaged},
+             "ours, unguided": {"refined": 0, "weight": 0.0},
+             "ours, one refined": {"refined": 1, "evaluations": 6, "spare": 12, "count": 2},
+             "ours, all refined": {"refined": 1000, "evaluations": evaluations}}
+    found = {name: row(name, **settings) for name, settings in named.items()}
+    found["the original's recipe"] = ({"coefficient": coefficient}, lambda: Original("the original's recipe", study(),
+                                                                                    coefficient))
+    return found
+
+
+def averaged(layout: Layout, energy: Preconditioned, bodies: int) -> tuple[Layout, Averaged]:
+    """The original's composition, for :class:`Study`."""
+    many = enlarge(layout, bodies)
+    return many, Averaged(energy, bodies_view(many))
+
+
+@dataclass(frozen=True)
+class Ours:
+    """The study as a user runs it; ``count`` designs instead of the question's."""
+
+    name: str
+    study: Study
+    count: int | None = None
+
+    def __call__(self, question: Question) -> Designed:
+        study = replace(self.study, bodies=question.bodies, reynolds=question.reynolds, limits=question.limits)
+        count = self.count or question.count
+        return handed(study.run(count, torch.arange(count) + question.seed * 2**20, progress=False))
+
+
+@dataclass(frozen=True)
+class Original:
+    """The original's composition and guidance, ``steps`` of them; its designs are traced as ours are."""
+
+    name: str
+    study: Study
+    coefficient: float
+    steps: int = 1000
+
+    def __call__(self, question: Question) -> Designed:
+        study = replace(self.study, bodies=question.bodies, reynolds=question.reynolds, limits=question.limits)
+        layout = enlarge(study.layout, question.bodies)
+        prior = Averaged(study.energy, bodies_view(layout))
+        seeds = torch.arange(question.count) + question.seed * 2**20
+        x = self.sample(layout, prior, seeds, question.reynolds)
+        parts = layout.unpack(x)
+        wings = trace(parts["body"], question.limits).wings
+        return Designed(Wings(*(part.double() for part in wings)), parts["force"], parts["flow"])
+
+    @torch.no_grad()
+    def sample(self, layout: Layout, prior: Averaged, seeds: Tensor, reynolds: float) -> Tensor:
+        """States ``(count, d)``."""
+        beta = sigmoid(self.steps)
+        kept = torch.cumprod(1 - beta, 0)
+        sigmas = ((1 - kept) / kept).sqrt().float()
+        step, noise, view = Ancestral(sigmas.flip(0)), Noise(seeds), layout["reynolds"]
+        known = (math.log10(reynolds) - view(layout.loc)) / view(layout.scale)
+        x = sigmas[-1] * noise.normal(layout.size, torch.float32)
+        for t in reversed(range(self.steps)):
+            x[:, view.rows] = known.float()
+            x = step.step(prior, x, sigmas[t], sigmas[t - 1] if t else torch.tensor(1e-3), noise)
+            x = x - self.coefficient * float(beta[-1 - t]) * pull(layout, x)
+        return x
+
+
+def pull(layout: Layout, x: Tensor) -> Tensor:
+    """The gradient at the noisy state of drag minus lift of its own flow, and of bodies' overlap."""
+    with torch.enable_grad():
+        y = x.detach().requires_grad_()
+        parts = layout.unpack(y)
+        force = forces(parts["flow"], parts["body"], parts["reynolds"])
+        cost = (force[..., 0].abs() - force[..., 1]).sum()
+        if parts["body"].shape[1] > 1:
+            cost = cost + clearance(distance(parts["body"])).clamp_max(0).neg().sum()
+        return torch.autograd.grad(cost, y)[0]
+
+
+def sigmoid(steps: int, start: float = -3.0, end: float = 3.0) -> Tensor:
+    """The variances ``(steps,)`` that are added by each step of the sigmoid schedule."""
+    at = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    low, high = torch.tensor(start).double().sigmoid(), torch.tensor(end).double().sigmoid()
+    kept = (high - (at * (end - start) + start).sigmoid()) / (high - low)
+    return (1 - kept[1:] / kept[:-1]).clamp(max=0.999)
+
+
+def handed(result: Result) -> Designed:
+    """A study's result as a row's answer."""
+    found = {k: torch.tensor(result.samples[k].values) for k in ("shape", "chord", "alpha", "centre", "force", "flow")}
+    wings = Wings(*(found[k].double() for k in Wings._fields))
+    return Designed(wings, found["force"], found["flow"], int(result.config.get("solves", 0)), math.nan)
