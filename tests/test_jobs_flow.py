@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sciencegen.exact import Gaussian
 from sciencegen.jobs.flow import laws
-from sciencegen.jobs.flow.compose import Averaged, bodies_view, compose, enlarge
+from sciencegen.jobs.flow.compose import compose, enlarge
 from sciencegen.jobs.flow.judge import Judge, efficiency
 from sciencegen.jobs.flow.prior import distance, gaussian, image, mirrored, parts, prior_layout, read
 from sciencegen.jobs.flow.question import WINDOW, clearance, cost, forces, radius
@@ -117,17 +117,6 @@ def test_bodies_that_depend_on_the_flow_alone_compose_exactly(bodies):
     assert torch.allclose(prior.score(x, zero)[:, index], exact.score(x[:, index], zero), atol=1e-9)
     energy, truth = prior(x, zero), exact(x[:, index], zero)
     assert torch.allclose(energy - energy[0], truth - truth[0], atol=1e-9)
-
-
-def test_averaging_takes_each_bodys_pull_on_the_flow_at_a_share():
-    layout, one, _, _ = small()
-    many = enlarge(layout, 2)
-    averaged, x = Averaged(one, bodies_view(many)), torch.randn(4, many.size).double()
-    whole, sigma = one.on(bodies_view(many)).score(x, torch.tensor(0.3)), torch.tensor(0.3)
-    shared = (many["flow"] & many["reynolds"]).rows
-    alone = (many["body"] & many["force"]).rows
-    assert torch.allclose(averaged.score(x, sigma)[:, shared], whole[:, shared] / 2)
-    assert torch.allclose(averaged.score(x, sigma)[:, alone], whole[:, alone])
 
 
 def test_a_prior_of_something_else_is_refused():

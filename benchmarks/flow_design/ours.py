@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from nbody.ours import Averaged
 from torch import Tensor
 
-from sciencegen.jobs.flow.compose import Averaged, bodies_view, enlarge
+from sciencegen.jobs.flow.compose import bodies_view, enlarge
 from sciencegen.jobs.flow.judge import Judge
 from sciencegen.jobs.flow.prior import distance
 from sciencegen.jobs.flow.question import clearance, forces

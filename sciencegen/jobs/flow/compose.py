@@ -6,22 +6,18 @@ flow with all of them counts the flow itself once for each, ``n - 1`` times too 
 .. math:: \log p(u, b_1 \dots b_n) = \sum_k \log p(u, b_k) - (n - 1) \log p(u) .
 
 "Compositional Generative Inverse Design" (Wu et al., 2024), https://arxiv.org/abs/2401.13171, averages the scores of
-the flow instead (:class:`Averaged`), which takes each body's influence at one ``n``-th.
+the flow instead, which takes each body's influence at one ``n``-th.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
-from torch import Tensor
-
-from ...calls import Asking
-from ...energy import Energy, score_only
+from ...energy import Energy
 from ...layout import Layout, View
 from ...network import Preconditioned
 
-__all__ = ["Averaged", "bodies_view", "compose", "enlarge"]
+__all__ = ["bodies_view", "compose", "enlarge"]
 
 
 def compose(layout: Layout, energy: Preconditioned, bodies: int) -> tuple[Layout, Energy]:
@@ -49,24 +45,3 @@ def enlarge(layout: Layout, bodies: int) -> Layout:
     grown = {k: replace(one[k], shape=(bodies, *one[k].shape), dims=one[k].dims and ("part", *one[k].dims))
              for k in ("body", "force")}
     return Layout(**{**one, **grown})
-
-
-class Averaged(Energy):
-    """The original's way: the scores of all copies, those of the flow and the Reynolds number averaged; score only."""
-
-    exact = False
-
-    def __init__(self, energy: Energy, view: View) -> None:
-        super().__init__()
-        self.sum = energy.on(view)
-        self.register_buffer("times", view.adjoint(torch.ones(view.rows.shape)), persistent=False)
-
-    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        raise score_only(self)
-
-    def ask(self, x: Tensor, sigma: Tensor) -> Asking:
-        _, score = yield from self.sum.ask(x, sigma)
-        return None, score / self.times
-
-    def __repr__(self) -> str:
-        return f"Averaged({self.sum!r})"

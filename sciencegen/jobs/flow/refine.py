@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from .judge import Judge, efficiency
+from .trace import SPREAD, WEIGHTS
 from .wings import Limits, Wings, gaps
 
 __all__ = ["refine"]
 
-UNITS = (*(0.1,) * 18, 0.2, 15.0, 0.25, 0.5)  # of a step: weights, chord, degrees, place
+AXES = torch.tensor(WEIGHTS * SPREAD)  # weights of shapes by how much drawn airfoils differ along each
+UNITS = (0.2, 15.0, 0.25, 0.5)  # of a step: chord, degrees, place
 STEP, LAST, BETAS = 0.2, 0.25, (0.8, 0.95)
 STEEP = 40.0  # lift over drag that a chord too near costs
 CLEAR = 1e-3  # chords by which a gap is kept to
@@ -32,15 +34,13 @@ def refine(wings: Wings, judge: Judge, limits: Limits, evaluations: int) -> tupl
         limits: what is kept to.
         evaluations: of the solver and its gradient, each row.
     """
-    unit = wings.shape.new_tensor(UNITS).double()
-    x = (torch.cat([wings.shape, wings.chord[..., None], wings.alpha[..., None], wings.centre], -1).double() / unit
-         ).requires_grad_()
+    x = _numbers(wings).requires_grad_()
     optimiser = torch.optim.Adam([x], STEP, betas=BETAS)
     falling = torch.optim.lr_scheduler.ExponentialLR(optimiser, LAST ** (1 / max(evaluations - 1, 1)))
-    best, most = limits.within(_wings(x.detach() * unit)), torch.full((len(x),), torch.nan).double()
+    best, most = limits.within(_wings(x.detach())), torch.full((len(x),), torch.nan).double()
     for _ in range(evaluations):
         with torch.enable_grad():
-            now = limits.within(_wings(x * unit))
+            now = limits.within(_wings(x))
             worth = efficiency(judge(now.outline().float())).double()
             fault = (limits.gap + CLEAR - gaps(now)).clamp_min(0).sum(-1) if now.chord.shape[-1] > 1 else 0 * worth
             (x.grad,) = torch.autograd.grad((STEEP * fault - worth).nansum(), x)
@@ -54,5 +54,14 @@ def refine(wings: Wings, judge: Judge, limits: Limits, evaluations: int) -> tupl
     return best, most
 
 
+def _numbers(wings: Wings) -> Tensor:
+    """What is stepped in, of unit scale, ``(N, K, 22)``."""
+    shape = torch.linalg.solve(AXES, wings.shape.double()[..., None])[..., 0]
+    place = torch.cat([wings.chord[..., None], wings.alpha[..., None], wings.centre], -1).double()
+    return torch.cat([shape, place / place.new_tensor(UNITS)], -1)
+
+
 def _wings(x: Tensor) -> Wings:
-    return Wings(x[..., :18], x[..., 18], x[..., 19], x[..., 20:])
+    """The inverse."""
+    place = x[..., 18:] * x.new_tensor(UNITS)
+    return Wings(x[..., :18] @ AXES.mT, place[..., 0], place[..., 1], place[..., 2:])

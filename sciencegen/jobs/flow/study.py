@@ -78,8 +78,8 @@ class Study:
     energy: Preconditioned
     bodies: int = 1
     reynolds: float = 250.0
-    price: float = 2.0
-    weight: float | Callable[[Tensor], Tensor] = 8.0
+    price: float = 2.3
+    weight: float | Callable[[Tensor], Tensor] = 20.0
     sampler: Sampler = field(default_factory=few_steps)
     limits: Limits = Limits()
     law: float | None = 0.1
