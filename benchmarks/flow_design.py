@@ -51,7 +51,8 @@ COEFFICIENT = 1.0  # of the original's guidance
 @dataclass(frozen=True)
 class Budget:
     """What rows may spend: solver ``calls`` of a search, ``evaluations`` a start of a descent, ``steps`` of training,
-    ``starts`` and ``descents`` (evaluations a start) of the surrogate; and who judges ``count`` designs."""
+    ``starts`` and ``descents`` (evaluations a start) of the surrogate, ``levels`` of the composed prior and steps of
+    the ``original``; and who judges ``count`` designs."""
 
     count: int = 8
     calls: int = 200
@@ -59,10 +60,12 @@ class Budget:
     steps: int = 1000
     starts: int = 32
     descents: int = 60
+    levels: int = 40
+    original: int = 1000
     judge: Judge = Judge(compiled=True)
 
 
-QUICK = Budget(2, 6, 3, 30, 4, 5, COARSE)
+QUICK = Budget(2, 6, 3, 30, 4, 5, 6, 10, COARSE)
 
 
 Maker = tuple[dict[str, Any], Callable[[], Row]]  # what the row spends, and what makes it
@@ -90,7 +93,7 @@ def rows(budget: Budget, data: Path, out: Path) -> dict[str, Maker]:
 
     found["gradients, surrogate"] = ({"data": data.name, "steps": budget.steps, "starts": budget.starts,
                                       "descents": budget.descents}, surrogate)
-    return found | ours(COARSE, budget.evaluations, COEFFICIENT)
+    return found | ours(COARSE, budget.evaluations, budget.levels, COEFFICIENT, budget.original)
 
 
 def asked(args: argparse.Namespace, names: Iterable[str]) -> Iterator[tuple[Question, str]]:

@@ -178,6 +178,7 @@ def test_diversity_divergence_and_intervals():
     x = torch.arange(9.0) / 12
     u, v = x[:, None].expand(9, 9), -0.5 * x.expand(9, 9)
     assert float(divergence(torch.stack([u, v, u])[None, None])) == pytest.approx(0.5)
+    assert summary([1.0, 2.0]).median == 1.5
     told = summary([1.0, 2.0, 3.0, math.nan])
     assert (told.mean, told.median, told.least, told.most, told.n) == (2, 2, 1, 3, 3)
     assert told.half == pytest.approx(4.302652729911275 / math.sqrt(3))

@@ -22,7 +22,7 @@ from sciencegen.jobs.flow.compose import bodies_view, enlarge
 from sciencegen.jobs.flow.judge import Judge
 from sciencegen.jobs.flow.prior import distance
 from sciencegen.jobs.flow.question import clearance, forces
-from sciencegen.jobs.flow.study import Study
+from sciencegen.jobs.flow.study import Study, few_steps
 from sciencegen.jobs.flow.trace import trace
 from sciencegen.jobs.flow.wings import Wings
 from sciencegen.layout import Layout
@@ -37,18 +37,20 @@ from .question import Designed, Question
 __all__ = ["Original", "Ours", "ours"]
 
 
-def ours(judge: Judge, evaluations: int, coefficient: float) -> dict[str, tuple[dict[str, Any], Callable[[], Any]]]:
+def ours(judge: Judge, evaluations: int, levels: int, coefficient: float, steps: int
+         ) -> dict[str, tuple[dict[str, Any], Callable[[], Any]]]:
     """By name what the rows of the composed prior spend, and what makes them.
 
     ``judge`` is the coarse solver; of each design that is refined its gradient is called ``evaluations`` times, as by
-    gradients from random starts; ``coefficient`` is that of the original's guidance.
+    gradients from random starts; ``levels`` are ours, ``coefficient`` and ``steps`` the original's.
     """
     def study(**settings: Any) -> Study:
         prior = zoo("flow")
-        return Study(prior.layout, prior.energy.requires_grad_(False), judge=judge, **settings)
+        return Study(prior.layout, prior.energy.requires_grad_(False), judge=judge, sampler=few_steps(levels),
+                     **settings)
 
     def row(name: str, count: int | None = None, **settings: Any) -> tuple[dict[str, Any], Callable[[], Any]]:
-        told = {k: getattr(v, "__name__", v) for k, v in settings.items()}
+        told = {k: getattr(v, "__name__", v) for k, v in {**settings, "levels": levels}.items()}
         return told, lambda: Ours(name, study(**settings), count)
 
     named = {"ours": {"refined": 0}, "ours, averaged": {"refined": 0, "composed": averaged},
@@ -56,8 +58,8 @@ def ours(judge: Judge, evaluations: int, coefficient: float) -> dict[str, tuple[
              "ours, one refined": {"refined": 1, "evaluations": 6, "spare": 12, "count": 2},
              "ours, all refined": {"refined": 1000, "evaluations": evaluations}}
     found = {name: row(name, **settings) for name, settings in named.items()}
-    found["the original's recipe"] = ({"coefficient": coefficient}, lambda: Original("the original's recipe", study(),
-                                                                                    coefficient))
+    found["the original's recipe"] = ({"coefficient": coefficient, "steps": steps}, lambda: Original(
+        "the original's recipe", study(), coefficient, steps))
     return found
 
 

@@ -132,4 +132,4 @@ def summary(values: Sequence[float]) -> Summary:
     if len(kept) > 1:
         mean, low, _ = metrics.interval(kept)
         half = float(mean - low)
-    return Summary(float(kept.mean()), half, float(kept.median()), float(kept.min()), float(kept.max()), len(kept))
+    return Summary(float(kept.mean()), half, float(kept.quantile(0.5)), float(kept.min()), float(kept.max()), len(kept))

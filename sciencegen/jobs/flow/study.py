@@ -59,7 +59,8 @@ class Study:
         layout, energy: the trained prior of one body (:mod:`.prior`).
         bodies: how many.
         reynolds: of the unit chord.
-        price: of drag in lift, about the best ratio there is (:func:`sciencegen.jobs.flow.question.cost`).
+        price: of drag in lift (:func:`sciencegen.jobs.flow.question.cost`): of more than most bodies can pay, the
+            smallest body is the best.
         weight: of that cost, an inverse temperature.
         sampler: of the composed prior.
         limits: what wings must keep to.
@@ -68,8 +69,8 @@ class Study:
         judge: the solver.
         lanes: bodies fly so many chords above one another, give or take :data:`LANE`. Nothing else tells them apart:
             for the composed prior, one body twice explains a flow better than two do.
-        tolerance: how far a body's image may be from the wing that it is taken for, chords; of one body few are off by
-            more than 0.03, of several most are.
+        tolerance: how far a body's image may be from the wing that it is taken for, chords. By default 0.04, and for
+            several bodies, whose images are poor, 0.12.
         spare: so many times as many designs are sampled as are solved.
         refined, evaluations: how many of the best go down through the solver, and how often it is called for each.
     """
@@ -78,15 +79,15 @@ class Study:
     energy: Preconditioned
     bodies: int = 1
     reynolds: float = 250.0
-    price: float = 2.3
-    weight: float | Callable[[Tensor], Tensor] = 20.0
+    price: float = 1.2
+    weight: float | Callable[[Tensor], Tensor] = 30.0
     sampler: Sampler = field(default_factory=few_steps)
     limits: Limits = Limits()
     law: float | None = 0.1
     composed: Callable[..., tuple[Layout, object]] = compose
     judge: Judge = Judge(24, 8.5, 0.35)
     lanes: float = 0.8
-    tolerance: float = 0.12
+    tolerance: float | None = None
     spare: int = 3
     refined: int = 1
     evaluations: int = 8
@@ -131,7 +132,8 @@ class Study:
 
     def build(self, made: Result) -> Traced:
         """Step 2: the wings of samples, ``(sample, body)``; reasons a sample, those of all its bodies."""
-        found = trace(torch.tensor(made.samples["body"].values), self.limits, self.tolerance)
+        found = trace(torch.tensor(made.samples["body"].values), self.limits,
+                      (0.04 if self.bodies == 1 else 0.12) if self.tolerance is None else self.tolerance)
         reason = np.array(["; ".join(r for r in row if r) for row in found.reason], dtype=object)
         whole = torch.tensor(reason == "")
         if self.bodies > 1 and bool(whole.any()):
