@@ -10,14 +10,14 @@ from rich.console import Console
 __all__ = ["flow"]
 
 
-def flow(*, bodies: int = 2, count: int = 16, seed: int = 0, reynolds: float = 250.0, out: Path = Path("runs/flow"),
+def flow(*, bodies: int = 1, count: int = 16, seed: int = 0, reynolds: float = 250.0, out: Path = Path("runs/flow"),
          spare: int = 3, model: Path | None = None) -> None:
     """Design airfoils in a stream, of most lift over drag together, by a prior of flows around one.
 
     Parameters
     ----------
     bodies
-        How many airfoils; the prior knows one.
+        How many airfoils; the prior knows one, and designs of several are poor: see benchmarks/README.md.
     count
         How many designs; each is solved once.
     seed
