@@ -11,13 +11,14 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import torch
 from azula.nn.unet import UNet
 from torch import Tensor, nn
 
+from sciencegen.jobs.flow.prior import image
+from sciencegen.jobs.flow.trace import pixels
 from sciencegen.jobs.flow.wings import Wings
 from sciencegen.physics import Outline
 
@@ -28,8 +29,6 @@ from .training_set import Flows
 
 __all__ = ["Forces", "Surrogate", "trained"]
 
-SIDE, SPACING, CORNER = 64, 1 / 24, (-29 / 30, -4 / 3)  # of the window: cells, chords
-REACH = 0.2  # of the image, chords
 LEAST = 0.05  # drag that a design may be promised
 HELD = 10  # every so many samples is held out
 SAVED = 100  # steps between savings
@@ -59,12 +58,12 @@ def trained(flows: Flows, file: Path, steps: int, batch: int = 32, seed: int = 0
     parts = {"network": network, "optimiser": optimiser, "schedule": schedule}
     first, spent = _resumed(file, parts, steps, len(flows.force))
     held = torch.arange(len(flows.force)) % HELD == 0
-    image, train = (flows.distance / REACH).tanh(), (~held).nonzero()[:, 0]
+    images, train = image(flows.distance), (~held).nonzero()[:, 0]
     for step in range(first, steps):
         start, random = time.process_time(), torch.Generator().manual_seed(1_000_003 * seed + step)
         rows = train[torch.randint(len(train), (batch,), generator=random)]
         turned = torch.rand(batch, generator=random) < 0.5
-        x = torch.where(turned[:, None, None], image[rows].flip(-1), image[rows])
+        x = torch.where(turned[:, None, None], images[rows].flip(-1), images[rows])
         wanted = flows.force[rows] * torch.stack([torch.ones(batch), 1 - 2 * turned.float()], -1)
         with torch.autocast("cpu", torch.bfloat16):
             force = network(x, flows.reynolds[rows])
@@ -78,7 +77,7 @@ def trained(flows: Flows, file: Path, steps: int, batch: int = 32, seed: int = 0
         if (step + 1) % SAVED == 0 or step + 1 == steps:
             _save(file, parts, step + 1, steps, len(flows.force), spent)
     network.eval().requires_grad_(False)
-    off = (network(image[held], flows.reynolds[held]) - flows.force[held]).norm(dim=-1)
+    off = (network(images[held], flows.reynolds[held]) - flows.force[held]).norm(dim=-1)
     return network, {"training_seconds": spent, "samples": len(train), "steps": steps,
                      "held_out_error": float(off.mean() / flows.force[held].norm(dim=-1).mean())}
 
@@ -130,12 +129,7 @@ class Surrogate:
 
     def promised(self, wings: Wings, reynolds: float) -> tuple[Tensor, Tensor]:
         """Drag and lift ``(n, 2)``, and their ratio ``(n,)``."""
-        rows = [Outline(row)(self.points).amin(0) for row in wings.outline(41).float()]
-        force = self.network((torch.stack(rows) / REACH).tanh(), torch.full((len(rows),), reynolds)).double()
+        loops = wings.outline(41).float()
+        rows = [Outline(row)(pixels(loops)).amin(0) for row in loops]
+        force = self.network(image(torch.stack(rows)), torch.full((len(rows),), reynolds)).double()
         return force, force[:, 1] / force[:, 0].clamp_min(LEAST)
-
-    @cached_property
-    def points(self) -> Tensor:
-        """Centres of the image's cells ``(64, 64, 2)``."""
-        axes = [corner + SPACING * (torch.arange(SIDE) + 0.5) for corner in CORNER]
-        return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
