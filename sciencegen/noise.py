@@ -71,7 +71,8 @@ def _words(start: Tensor, count: int) -> Tensor:
 
 def _normal(bits: Tensor, size: int, dtype: torch.dtype) -> Tensor:
     pairs = torch.empty(*bits.shape, 2, dtype=torch.promote_types(dtype, torch.float32), device=bits.device)
-    radius = (bits >> 32).to(pairs).abs_().mul_(2**-31).add_(2**-32)  # (0, 1], finest near zero: far tails
+    radius = (bits >> 32).to(pairs).abs_().mul_(2**-31).add_(2**-32)  # finest near zero: far tails
+    radius = radius.clamp_max_(1)  # of the one word in 2^32 without a positive twin
     radius, angle = radius.log_().mul_(-2).sqrt_(), bits.to(torch.int32).to(pairs).mul_(math.pi * 2**-31)
     torch.mul(radius, angle.cos(), out=pairs[..., 0])
     torch.mul(radius, angle.sin(), out=pairs[..., 1])

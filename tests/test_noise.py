@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from oracles import close, within
-from sciencegen.noise import Noise
+from sciencegen.noise import Noise, _normal
 
 MANY = Noise(torch.arange(2000))
 DRAWS = {"normal": Noise.normal, "uniform": Noise.uniform,
@@ -168,6 +168,16 @@ def test_single_precision_reaches_as_far_out():
         expected = len(z) * 100 * 2 * stats.norm.sf(limit)
         assert abs(int((z.abs() > limit).sum()) - expected) < 4.5 * math.sqrt(expected)
     assert 4.9 < float(z.abs().max()) < 6.7
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_word_has_a_finite_normal(dtype):
+    """-2**31 has no positive twin: its radius came out above 1, and the normal as NaN, once in 2**32 pairs."""
+    ends = torch.tensor([-(2**31), -(2**31) + 1, -1, 0, 1, 2**31 - 1], dtype=torch.int64)
+    words = (ends[:, None] << 32) + ends.remainder(2**32)
+    found = _normal(words.flatten(), 2 * words.numel(), dtype)
+    assert found.isfinite().all()
+    assert found.abs().max() <= math.sqrt(64 * math.log(2)) + 1e-6
 
 
 def test_the_generator_is_splitmix64():
