@@ -1,6 +1,7 @@
 """Laws of the flow job: states, composition, what is asked, what is judged."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -13,14 +14,16 @@ from hypothesis import strategies as st
 
 from sciencegen.exact import Gaussian
 from sciencegen.jobs.flow import laws
-from sciencegen.jobs.flow.compose import compose, enlarge
+from sciencegen.jobs.flow.compose import enlarge, shared, stream, superposed, turned
 from sciencegen.jobs.flow.judge import Judge, efficiency
 from sciencegen.jobs.flow.prior import distance, gaussian, image, mirrored, parts, prior_layout, read
-from sciencegen.jobs.flow.question import WINDOW, clearance, cost, forces, radius
+from sciencegen.jobs.flow.question import ANY, WINDOW, clearance, cost, covered, forces, missing, radius
 from sciencegen.jobs.flow.refine import refine
-from sciencegen.jobs.flow.wings import Limits, Wings, gaps
+from sciencegen.jobs.flow.trace import pixels
+from sciencegen.jobs.flow.wanted import constraints, derived
+from sciencegen.jobs.flow.wings import Limits, Wings, areas, gaps
 from sciencegen.layout import Layout, Variable
-from sciencegen.physics import Circle, Flow, Outline, ellipse
+from sciencegen.physics import Circle, Flow, Outline, ellipse, placed
 
 DATASETS = Path(__file__).parents[1] / "datasets"
 FLOWS = DATASETS / "flows_test.h5"
@@ -105,7 +108,8 @@ def small() -> tuple[Layout, Gaussian, torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("bodies", [1, 2, 3])
 def test_bodies_that_depend_on_the_flow_alone_compose_exactly(bodies):
     layout, one, flow, gain = small()
-    many, prior = compose(layout, one, bodies)
+    made = shared(layout, one, bodies)
+    many, prior = made.layout, made.prior
     every = gain.repeat(bodies, 1)
     joint = torch.cat([torch.cat([flow, flow @ every.mT], 1), torch.cat(
         [every @ flow, every @ flow @ every.mT + torch.eye(6 * bodies).double()], 1)])
@@ -117,6 +121,88 @@ def test_bodies_that_depend_on_the_flow_alone_compose_exactly(bodies):
     assert torch.allclose(prior.score(x, zero)[:, index], exact.score(x[:, index], zero), atol=1e-9)
     energy, truth = prior(x, zero), exact(x[:, index], zero)
     assert torch.allclose(energy - energy[0], truth - truth[0], atol=1e-9)
+
+
+@pytest.mark.parametrize("bodies", [1, 2, 3])
+def test_superposed_bodies_are_independent_under_the_prior(bodies):
+    layout, one, *_ = small()
+    made = superposed(layout, one, bodies)
+    x = [torch.randn(5, layout.size).double() for _ in range(bodies)]
+    parts = [layout.unpack(row) for row in x]
+    packed = made.layout.pack(**{k: torch.stack([p[k] for p in parts], 1) for k in layout.variables})
+    sigma = torch.tensor(0.7).double()
+    assert torch.allclose(made.prior(packed, sigma), sum(one(row, sigma) for row in x), atol=1e-9)
+    scores = made.layout.unpack(made.prior.score(packed, sigma))
+    for k, row in enumerate(x):
+        alone = layout.unpack(one.score(row, sigma))
+        assert all(torch.allclose(scores[part][:, k], alone[part], atol=1e-9) for part in layout.variables)
+
+
+def pair(states) -> dict[str, torch.Tensor]:
+    """Two cases of the file as bodies of one stream, ``(4, 2, ...)``, a window apart."""
+    return {k: torch.stack([v[:4], v[4:8]], 1).double() for k, v in states.items()}
+
+
+def test_without_a_disturbance_superposed_forces_are_those_alone(states):
+    parts, made = pair(states), superposed(prior_layout(), Gaussian(torch.zeros(1), torch.ones(1)), 1)
+    one = {k: v[:, :1] for k, v in parts.items()}
+    alone = forces(one["flow"][:, 0], one["body"], one["reynolds"][:, 0])
+    assert torch.allclose(made.forces(**one), alone)
+    assert torch.allclose(made.inflow(**one), torch.tensor([1.0, 0.0]).double().expand(4, 1, 2))
+
+
+@pytest.mark.parametrize(("u", "v"), [(0.25, 0.0), (0.0, -0.3), (-0.2, 0.1), (0.1, 0.2)])
+def test_in_a_uniform_disturbance_a_body_flies_in_the_sum(states, u, v):
+    """The other one's flow is the free stream and a constant: forces turn by its angle and grow by the square."""
+    parts = pair(states)
+    made = superposed(prior_layout(), Gaussian(torch.zeros(1), torch.ones(1)), 1)
+    alone = forces(parts["flow"][:, 0], parts["body"][:, :1], parts["reynolds"][:, 0])[:, 0]
+    added = torch.tensor([u, v, 0.0], dtype=torch.float64)[:, None, None]
+    parts["flow"][:, 1] = added + torch.tensor([1.0, 0.0, 0.0])[:, None, None]
+    drag, lift = made.forces(**parts)[:, 0].unbind(-1)
+    assert torch.allclose(made.inflow(**parts)[:, 0], torch.tensor([1 + u, v], dtype=torch.float64).expand(4, 2))
+    speed, angle = math.hypot(1 + u, v), math.atan2(v, 1 + u)
+    assert torch.allclose(torch.hypot(drag, lift), speed**2 * alone.norm(dim=-1))
+    turn = torch.atan2(lift, drag) - torch.atan2(alone[:, 1], alone[:, 0]) - angle
+    assert torch.allclose(torch.exp(1j * turn), torch.ones(4, dtype=torch.complex128))
+    assert torch.allclose(stream(parts["flow"]), parts["flow"][:, 0] + added)
+
+
+def test_superposed_forces_are_nearer_to_the_solvers_than_without_interference():
+    """Two ellipses, one above the other and behind, solved alone and together, the latter turned by their inflows."""
+    shapes = [ellipse(0.8, 0.2, 40).double(), ellipse(0.9, 0.15, 40).double()]
+    places, angles = [(0.15, -0.35), (-0.2, 0.4)], [12.0, 8.0]
+    judge = Judge(12, 6.0, 0.4, size=(6.0, 5.0))
+    outlines = [placed(shape, angle, place) for shape, angle, place in zip(shapes, angles, places)]
+    grid, flows, alone = Flow(12, judge.size, 250.0, frames=24), [], []
+    for outline in outlines:
+        frames, force = grid.solve(Outline(outline), start=grid.start(torch.float64))
+        low = [round((place + size * origin) * 12) for place, size, origin in
+               zip((-29 / 30, -4 / 3), judge.size, grid.origin)]
+        flows.append(frames[-1:, :, low[0]:low[0] + 32, low[1]:low[1] + 32])
+        alone.append(force[-10:].mean(0)[0])
+    flow, body = torch.stack(flows), torch.stack([image(Outline(outline)(pixels(outline))) for outline in outlines])
+    made = superposed(prior_layout(), Gaussian(torch.zeros(1), torch.ones(1)), 1)
+    inflow = made.inflow(flow, body)
+    angle = torch.rad2deg(torch.atan2(inflow[:, 1], inflow[:, 0])).tolist()
+    assert angle[0] < 0 < angle[1]  # downwash behind the upper one, upwash before the lower one
+    solved = judge(torch.stack([placed(*row) for row in zip(shapes, [a - b for a, b in zip(angles, angle)], places)]
+                               )[None])[0].sum(0)
+    plain, said = torch.stack(alone).sum(0), turned(torch.stack(alone), inflow).sum(0)
+    assert float((said - solved).norm()) < 0.5 * float((plain - solved).norm())
+
+
+def test_what_is_wanted_is_zero_where_it_is_kept_and_grows_where_not(states):
+    parts = pair(states)
+    made = superposed(prior_layout(), Gaussian(torch.zeros(1), torch.ones(1)), 1)
+    seen = parts | derived(made)(**parts)
+    total = seen["force"].sum(1)[:, 1]
+    kept = constraints(Limits(area=0.05), 2, (float(total.min()), float(total.max())))
+    assert len(kept) == 5
+    assert float(kept[2].function(**seen).max()) == pytest.approx(0.0, abs=1e-12)
+    asked = constraints(Limits(), 2, (3.0, 3.0))[1].function(**seen)
+    assert torch.allclose(asked, (3.0 - total).abs())
+    assert torch.equal(missing(seen["force"], ANY), torch.zeros(4).double())
 
 
 def test_a_prior_of_something_else_is_refused():
@@ -138,6 +224,7 @@ def test_distances_tell_gaps_and_radii(a, b, apart, angle):
     near = at_pixels(Circle(place, torch.tensor(a).double()), Circle(-place, torch.tensor(b).double()))
     assert float(clearance(near)) == pytest.approx(apart - a - b, abs=0.02)  # the pixels lie off the line between
     assert torch.allclose(radius(near), torch.tensor([a, b]).double(), atol=0.035)
+    assert torch.allclose(covered(near), math.pi * torch.tensor([a, b]).double() ** 2, rtol=0.03)
 
 
 def test_at_its_own_price_a_ratio_costs_nothing():
@@ -189,7 +276,7 @@ def test_wings_apart_are_as_far_as_their_outlines():
     assert (gaps(onto) < 0).all()
 
 
-@given(st.sampled_from(["chord", "alpha", "x", "y", "thickness"]), st.integers(0, 10))
+@given(st.sampled_from(["chord", "alpha", "x", "y", "thickness", "area"]), st.integers(0, 10))
 @settings(max_examples=15, deadline=None)
 def test_each_limit_is_a_margin(name, seed):
     good = wings(1, seed)
@@ -199,7 +286,8 @@ def test_each_limit_is_a_margin(name, seed):
     worse = {"chord": good._replace(chord=good.chord * 0 + 1.2), "alpha": good._replace(alpha=good.alpha * 0 + 61),
              "x": good._replace(centre=good.centre + torch.tensor([0.3, 0.0])),
              "y": good._replace(centre=good.centre * 1.5),
-             "thickness": good._replace(shape=good.shape * 0.01)}[name]
+             "thickness": good._replace(shape=good.shape * 0.01), "area": good}[name]
+    limits = replace(limits, area=float(areas(good).min()) + 0.01) if name == "area" else limits
     assert not limits.kept(worse).any()
 
 

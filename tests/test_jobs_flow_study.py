@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from sciencegen.jobs.flow.compose import shared, superposed
 from sciencegen.jobs.flow.judge import Judge, efficiency
 from sciencegen.jobs.flow.question import forces
 from sciencegen.jobs.flow.study import Study, few_steps
@@ -29,10 +30,29 @@ def test_the_reynolds_number_is_the_one_that_was_asked(made):
     assert np.allclose(10 ** made.samples["reynolds"].values, 250, rtol=0.03)
 
 
-def test_forces_are_those_of_the_flow_that_is_there(made):
-    parts = [torch.tensor(made.samples[k].values) for k in ("flow", "body", "reynolds")]
-    assert torch.allclose(forces(*parts), torch.tensor(made.samples["force"].values), atol=1e-5)
+def test_forces_are_those_of_the_flows_that_are_there(study, made):
+    parts = {k: torch.tensor(made.samples[k].values) for k in ("flow", "body", "reynolds")}
+    many = superposed(study.layout, study.energy, 2)
+    assert torch.allclose(many.forces(**parts), torch.tensor(made.samples["force"].values), atol=1e-5)
+    assert torch.allclose(many.inflow(**parts), torch.tensor(made.samples["inflow"].values), atol=1e-5)
     assert (np.diff(made.fun) >= 0).all()
+    assert made.samples["flow"].shape == (3, 2, 3, 3, 32, 32)
+
+
+def test_bodies_of_one_shared_flow_are_designed_too(study):
+    made = replace(study, composed=shared, weight=1.0).generate(2, torch.arange(2), progress=False)
+    parts = [torch.tensor(made.samples[k].values) for k in ("flow", "body", "reynolds")]
+    assert made.samples["flow"].shape == (2, 3, 3, 32, 32)
+    assert torch.allclose(forces(*parts), torch.tensor(made.samples["force"].values), atol=1e-5)
+
+
+def test_turning_there_and_back_is_nothing(study, made):
+    traced = study.build(made)
+    again = study.turn(made, study.turn(made, traced), back=True)
+    assert np.allclose(again.wings.alpha, traced.wings.alpha, atol=1e-4, equal_nan=True)
+    inflow = made.samples["inflow"].values
+    there = study.turn(made, traced).wings.alpha - traced.wings.alpha
+    assert np.allclose(np.tan(np.deg2rad(there)), -inflow[..., 1] / inflow[..., 0], atol=1e-4, equal_nan=True)
 
 
 def test_a_sample_is_the_same_alone(study, made):
@@ -55,3 +75,8 @@ def test_what_is_handed_over_is_solved_or_says_why_not(study, made):
 def test_a_reynolds_number_that_the_prior_never_saw_is_refused(study):
     with pytest.raises(ValueError, match="got a Reynolds number of 5000"):
         replace(study, reynolds=5000.0)
+
+
+def test_a_lift_from_most_to_least_is_refused(study):
+    with pytest.raises(ValueError, match="got a lift of"):
+        replace(study, lift=(1.0, 0.5))

@@ -16,6 +16,7 @@ from matplotlib.animation import FuncAnimation, PillowWriter
 from torch import Tensor
 
 from ...physics import Flow, Outline
+from .compose import stream
 from .judge import Judge, efficiency
 from .question import WINDOW
 from .trace import CORNER, pixels
@@ -120,8 +121,9 @@ def _field(axis: Any, field: np.ndarray, ends: tuple[float, float, float, float]
 
 
 def _generated(axis: Any, sample: xarray.Dataset, number: int) -> Any:
-    """The last frame of a sample's flow."""
-    flow = torch.from_numpy(sample["flow"].values[-1])
+    """The last frame of a sample's flow, or of what its bodies' flows add up to."""
+    flow = torch.from_numpy(sample["flow"].values)
+    flow = (stream(flow) if "part" in sample["flow"].dims else flow)[-1]
     pitch, (x, y) = WINDOW / flow.shape[-1], CORNER
     ends = (x + pitch / 2, x + WINDOW - pitch / 2, y + pitch / 2, y + WINDOW - pitch / 2)
     shown = _field(axis, vorticity(flow, pitch).numpy(), ends, sample["outline"].values)

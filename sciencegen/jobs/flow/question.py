@@ -6,6 +6,8 @@ Between signed distances stand simple truths that need no outline: two bodies ar
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
@@ -13,20 +15,12 @@ from torch.nn.functional import avg_pool2d
 from ...physics import window_forces
 from .prior import distance
 
-__all__ = ["SOFT", "WINDOW", "clearance", "cost", "derived", "forces", "heights", "radius"]
+__all__ = ["ANY", "NEAR", "SOFT", "WINDOW", "clearance", "cost", "covered", "forces", "heights", "missing", "radius"]
 
 WINDOW = 64 / 24  # side of the window, chords
 FRAME = 0.5  # time between a state's frames
 SOFT = 0.01  # chords over which a minimum is rounded
-
-
-def derived(flow: Tensor, body: Tensor, force: Tensor, reynolds: Tensor) -> dict[str, Tensor]:
-    """``drag, lift (*B, K)`` that the flow exerts, ``distance (*B, K, n, n)`` and ``height (*B, K)``.
-
-    Not the state's own ``force``: a guide would move that number, and leave the flow where it is.
-    """
-    drag, lift = forces(flow, body, reynolds).unbind(-1)
-    return {"drag": drag, "lift": lift, "distance": distance(body), "height": heights(body)}
+ANY, NEAR = (-math.inf, math.inf), 0.02  # a lift that is not asked for; how far out of its range still counts as in it
 
 
 def forces(flow: Tensor, body: Tensor, reynolds: Tensor) -> Tensor:
@@ -53,6 +47,12 @@ def cost(drag: Tensor, lift: Tensor, price: float) -> Tensor:
     return price * drag.sum(-1) - lift.sum(-1)
 
 
+def missing(force: Tensor, lift: tuple[float, float]) -> Tensor:
+    """By how much the lift of all bodies together, of ``force (*B, K, 2)``, is outside of its range: ``(*B,)``."""
+    total = force[..., 1].sum(-1)
+    return (lift[0] - total).clamp_min(0) + (total - lift[1]).clamp_min(0)
+
+
 def clearance(distance: Tensor) -> Tensor:
     """How far apart each pair of bodies is, chords, negative where they overlap: ``(*B, pairs)``."""
     pairs = torch.combinations(torch.arange(distance.shape[-3], device=distance.device))
@@ -69,6 +69,12 @@ def heights(body: Tensor) -> Tensor:
     y = (torch.arange(n, dtype=body.dtype, device=body.device) + 0.5) * (WINDOW / n) - WINDOW / 2
     lack = (1 - body).sum(-2)
     return (lack * y).sum(-1) / lack.sum(-1).clamp_min(1e-3 * n * n)
+
+
+def covered(distance: Tensor) -> Tensor:
+    """Of each body, square chords: ``(*B, K)``; pixels on the surface count by how much of them is inside."""
+    pitch = WINDOW / distance.shape[-1]
+    return (0.5 - distance / pitch).clamp(0, 1).sum((-2, -1)) * pitch**2
 
 
 def radius(distance: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 r"""Wings down through the solver: some evaluations of its gradient for each design that is worth them.
 
-Adam on minus lift over drag, a row for itself, with all limits but the gap kept by construction
-(:meth:`sciencegen.jobs.flow.wings.Limits.within`) and the gap by a penalty; the best that was seen is kept. A call of
-the solver with its gradient costs about six without.
+Adam on minus lift over drag, a row for itself; gap, area and lift are kept by penalties, all other limits by
+construction (:meth:`sciencegen.jobs.flow.wings.Limits.within`); the best that was seen is kept. A call of the solver
+with its gradient costs about six without.
 
 "Adam: A Method for Stochastic Optimization" (Kingma & Ba, 2015), https://arxiv.org/abs/1412.6980
 """
@@ -13,19 +13,21 @@ import torch
 from torch import Tensor
 
 from .judge import Judge, efficiency
+from .question import ANY, NEAR, missing
 from .trace import SPREAD, WEIGHTS
-from .wings import Limits, Wings, gaps
+from .wings import Limits, Wings, areas, gaps
 
 __all__ = ["refine"]
 
 AXES = torch.tensor(WEIGHTS * SPREAD)  # weights of shapes by how much drawn airfoils differ along each
 UNITS = (0.2, 15.0, 0.25, 0.5)  # of a step: chord, degrees, place
 STEP, LAST, BETAS = 0.2, 0.25, (0.8, 0.95)
-STEEP = 40.0  # lift over drag that a chord too near costs
+STEEP, STEEP_LIFT = 40.0, 10.0  # lift over drag that a chord too near costs, and lift out of its range
 CLEAR = 1e-3  # chords by which a gap is kept to
 
 
-def refine(wings: Wings, judge: Judge, limits: Limits, evaluations: int) -> tuple[Wings, Tensor]:
+def refine(wings: Wings, judge: Judge, limits: Limits, evaluations: int, lift: tuple[float, float] = ANY
+           ) -> tuple[Wings, Tensor]:
     """The best of ``evaluations`` of each row, and its lift over drag by ``judge`` ``(N,)``; NaN where none is allowed.
 
     Args:
@@ -33,6 +35,7 @@ def refine(wings: Wings, judge: Judge, limits: Limits, evaluations: int) -> tupl
         judge: the solver; a short time and a coarse grid will do.
         limits: what is kept to.
         evaluations: of the solver and its gradient, each row.
+        lift: least and most of all bodies together.
     """
     x = _numbers(wings).requires_grad_()
     optimiser = torch.optim.Adam([x], STEP, betas=BETAS)
@@ -41,17 +44,23 @@ def refine(wings: Wings, judge: Judge, limits: Limits, evaluations: int) -> tupl
     for _ in range(evaluations):
         with torch.enable_grad():
             now = limits.within(_wings(x))
-            worth = efficiency(judge(now.outline().float())).double()
-            fault = (limits.gap + CLEAR - gaps(now)).clamp_min(0).sum(-1) if now.chord.shape[-1] > 1 else 0 * worth
-            (x.grad,) = torch.autograd.grad((STEEP * fault - worth).nansum(), x)
+            force = judge(now.outline().float()).double()
+            worth, short = efficiency(force), missing(force, lift)
+            (x.grad,) = torch.autograd.grad((STEEP * _fault(now, limits) + STEEP_LIFT * short - worth).nansum(), x)
         x.grad.nan_to_num_(0, 0, 0)
-        now, worth = Wings(*(part.detach() for part in now)), worth.detach()
-        better = limits.kept(now) & (worth > most.nan_to_num(-torch.inf))
+        now, worth, short = Wings(*(part.detach() for part in now)), worth.detach(), short.detach()
+        better = limits.kept(now) & (short <= NEAR) & (worth > most.nan_to_num(-torch.inf))
         best = Wings(*(torch.where(better.reshape(-1, *(1,) * (a.ndim - 1)), a, b) for a, b in zip(now, best)))
         most = torch.where(better, worth, most)
         optimiser.step()
         falling.step()
     return best, most
+
+
+def _fault(wings: Wings, limits: Limits) -> Tensor:
+    """By how much gaps and areas fall short, ``(N,)``."""
+    short = (limits.area - areas(wings)).clamp_min(0).sum(-1)
+    return short + (limits.gap + CLEAR - gaps(wings)).clamp_min(0).sum(-1) if wings.chord.shape[-1] > 1 else short
 
 
 def _numbers(wings: Wings) -> Tensor:

@@ -1,7 +1,7 @@
 r"""Bodies of high lift and low drag in a stream: compose and sample, trace, choose, judge, refine.
 
-1. *Compose.* The prior of one body is summed to several in one flow (:mod:`.compose`); objective and constraints act at
-   Tweedie's mean. No solver is called.
+1. *Compose.* Priors of one body are composed to several (:mod:`.compose`); objective and constraints act at Tweedie's
+   mean. No solver is called.
 2. *Trace.* Each body's image becomes an airfoil (:mod:`.trace`), or is rejected with a reason.
 3. *Choose.* Of the wings that can be built, those go on of which the network expects most.
 4. *Judge.* Each of them is solved once, on the grid of the training set; the best come first.
@@ -26,23 +26,21 @@ from ...mcmc import HMC
 from ...network import Preconditioned
 from ...physics import Outline
 from ...sample import Ancestral, Sampler, karras
-from ...tasks import Constraint, Problem, Result, design
-from .compose import compose, enlarge
+from ...tasks import Problem, Result, design
+from .compose import Composition, enlarge, superposed
 from .judge import Judge, efficiency
-from .laws import obeyed
 from .prior import image
-from .question import clearance, cost, derived, forces, radius
+from .question import ANY, NEAR, cost, missing
 from .refine import refine
 from .trace import Traced, pixels, trace
-from .wings import Limits, Wings, gaps
+from .wanted import constraints, derived
+from .wings import Limits, Wings, areas, gaps
 
 __all__ = ["Study", "few_steps"]
 
 PINNED = 0.02  # of a part's unit: how closely what is given is kept to
 AGAIN = 3.0  # noise level
 SHORT = 5.0  # time that is solved for a gradient, chords over the free stream
-LANE = 0.05  # chords
-THIN = 0.04  # chords: the least radius that is asked of a body's image, whose pixels are as wide
 
 
 def few_steps(steps: int = 40, low: float = 0.02, high: float = 100.0) -> Sampler:
@@ -65,12 +63,10 @@ class Study:
         sampler: of the composed prior.
         limits: what wings must keep to.
         law: standard deviation of what the flow obeys (:func:`sciencegen.jobs.flow.laws.obeyed`); None leaves it out.
-        composed: makes the prior of several, as :func:`sciencegen.jobs.flow.compose.compose` does.
+        composed: makes the prior of several, one of :mod:`sciencegen.jobs.flow.compose`.
         judge: the solver.
-        lanes: bodies fly so many chords above one another, give or take :data:`LANE`. Nothing else tells them apart:
-            for the composed prior, one body twice explains a flow better than two do.
-        tolerance: how far a body's image may be from the wing that it is taken for, chords. By default 0.04, and for
-            several bodies, whose images are poor, 0.12.
+        lift: least and most of all bodies together; the same twice for exactly so much.
+        tolerance: how far a body's image may be from the wing that it is taken for, chords.
         spare: so many times as many designs are sampled as are solved.
         refined, evaluations: how many of the best go down through the solver, and how often it is called for each.
     """
@@ -84,10 +80,10 @@ class Study:
     sampler: Sampler = field(default_factory=few_steps)
     limits: Limits = Limits()
     law: float | None = 0.1
-    composed: Callable[..., tuple[Layout, object]] = compose
+    composed: Callable[[Layout, Preconditioned, int], Composition] = superposed
     judge: Judge = Judge(24, 8.5, 0.35)
-    lanes: float = 0.8
-    tolerance: float | None = None
+    lift: tuple[float, float] = ANY
+    tolerance: float = 0.04
     spare: int = 3
     refined: int = 1
     evaluations: int = 8
@@ -98,22 +94,23 @@ class Study:
         if not known[0] <= self.reynolds <= known[1]:
             raise ValueError(f"got a Reynolds number of {self.reynolds:g}; expected {known[0]:.0f} to {known[1]:.0f}, "
                              "which the prior was trained on")
+        if not self.lift[0] <= self.lift[1]:
+            raise ValueError(f"got a lift of {self.lift}; expected its least and its most")
 
     def generate(self, count: int, seeds: Tensor | None = None, progress: bool = True) -> Result:
-        """Step 1: flows and bodies as the network has them; ``force`` is what the flow exerts on each of them, in the
-        place of the state's own, and ``fun`` minus lift over drag of these."""
-        layout, prior = self.composed(self.layout, self.energy, self.bodies)
-        view, part = layout["reynolds"], layout.variables["reynolds"]
+        """Step 1: flows and bodies as the network has them; ``force`` is what flows exert on each of them, in the place
+        of the state's own, ``inflow`` the stream in which each is, and ``fun`` minus lift over drag."""
+        made = self.composed(self.layout, self.energy, self.bodies)
+        view, part = made.layout["reynolds"], made.layout.variables["reynolds"]
         wanted = (self._log_reynolds - part.loc) / part.scale
         laws = Residual(lambda x: view(x) - wanted, PINNED)
         if self.law is not None:
-            laws = laws + Residual(lambda x: obeyed(**layout.unpack(x)), self.law)
-        problem = Problem(layout, prior, laws, derived)
-        made = design(problem, lambda drag, lift, **_: cost(drag, lift, self.price), self.weight, self.sampler, count,
-                      constraints=self._constraints(), seeds=seeds, progress=progress)
-        force = forces(*(torch.tensor(made.samples[k].values) for k in ("flow", "body", "reynolds")))
-        samples = made.samples.assign(force=made.samples["force"].copy(data=force.numpy()))
-        return replace(made, samples=samples, fun=_cost(force)).isel(_cost(force).argsort())
+            laws = laws + Residual(lambda x: made.obeyed(**made.layout.unpack(x)), self.law)
+        problem = Problem(made.layout, made.prior, laws, derived(made))
+        found = design(problem, lambda drag, lift, **_: cost(drag, lift, self.price), self.weight, self.sampler, count,
+                       constraints=constraints(self.limits, self.bodies, self.lift), seeds=seeds, progress=progress)
+        found = _seen(found, made, {k: torch.tensor(found.samples[k].values) for k in ("flow", "body", "reynolds")})
+        return found.isel(found.fun.argsort())
 
     def run(self, count: int = 16, seeds: Tensor | None = None, progress: bool = True) -> Result:
         """All steps: ``count`` designs that were solved, those within limits first, then by lift over drag;
@@ -127,24 +124,34 @@ class Study:
         traced = self.build(made)
         made = self.expect(made, traced)
         order = np.lexsort([made.fun, traced.reason != ""])[:count]
-        judged = self.solved(made.isel(order), traced.row(order))
+        made, traced = made.isel(order), traced.row(order)
+        judged = self.solved(made, self.turn(made, traced))
         return judged if made.status else self.refine(judged)
 
     def build(self, made: Result) -> Traced:
-        """Step 2: the wings of samples, ``(sample, body)``; reasons a sample, those of all its bodies."""
-        found = trace(torch.tensor(made.samples["body"].values), self.limits,
-                      (0.04 if self.bodies == 1 else 0.12) if self.tolerance is None else self.tolerance)
+        """Step 2: the wings ``(sample, body)``, each in its own stream; reasons a sample, those of all its bodies."""
+        found = trace(torch.tensor(made.samples["body"].values), self.limits, self.tolerance)
         reason = np.array(["; ".join(r for r in row if r) for row in found.reason], dtype=object)
-        whole = torch.tensor(reason == "")
-        if self.bodies > 1 and bool(whole.any()):
-            near = torch.zeros(len(whole), dtype=torch.bool)
-            near[whole] = (gaps(found.wings.row(whole)) < self.limits.gap - 2e-3).any(-1)
-            reason[near.numpy()] = "bodies too near each other"
-        return found._replace(reason=reason)
+        return self._checked(found._replace(reason=reason))
+
+    def turn(self, made: Result, traced: Traced, back: bool = False) -> Traced:
+        """Wings of their own streams as they are in the one of all, or ``back``: by the angle of each one's inflow."""
+        u, v = torch.tensor(made.samples["inflow"].values).unbind(-1)
+        angle = torch.rad2deg(torch.atan2(v, u)) * (1 if back else -1)
+        return self._checked(traced._replace(wings=traced.wings._replace(alpha=traced.wings.alpha + angle)))
+
+    def _checked(self, traced: Traced) -> Traced:
+        """With a further reason for wings too small or too near each other."""
+        reason, whole = traced.reason.copy(), np.nonzero(traced.reason == "")[0]
+        wings = traced.wings.row(whole)
+        reason[whole[(areas(wings) < self.limits.area - 2e-3).any(-1).numpy()]] = "smaller than its least area"
+        if self.bodies > 1 and len(whole):
+            reason[whole[(gaps(wings) < self.limits.gap - 2e-3).any(-1).numpy()]] = "bodies too near each other"
+        return traced._replace(reason=reason)
 
     @torch.no_grad()
     def expect(self, made: Result, traced: Traced) -> Result:
-        """Step 3: samples with the ``force`` and the ``fun`` that the network expects of their traced wings.
+        """Step 3: samples with the ``force``, ``inflow`` and ``fun`` that the network expects of their traced wings.
 
         Their flows, blurred up to ``AGAIN``, come down again with the bodies held to these wings, and nothing else
         wanted of them.
@@ -152,20 +159,18 @@ class Study:
         good = np.nonzero(traced.reason == "")[0]
         if not len(good):
             return made
-        layout, prior = self.composed(self.layout, self.energy, self.bodies)
-        parts = {k: torch.tensor(made.samples[k].values[good]) for k in layout.variables}
+        many = self.composed(self.layout, self.energy, self.bodies)
+        parts = {k: torch.tensor(made.samples[k].values[good]) for k in many.layout.variables}
         loops = traced.wings.row(good).outline(61).float()
         parts["body"] = image(Outline(loops)(pixels(loops)))
-        parts["reynolds"] = torch.full((len(good),), self._log_reynolds)
-        view, x = layout["body"] & layout["reynolds"], layout.pack(**parts)
+        parts["reynolds"] = torch.full_like(parts["reynolds"], self._log_reynolds)
+        view, x = many.layout["body"] & many.layout["reynolds"], many.layout.pack(**parts)
         held = view(x)
-        energy = Tweedie(prior, Residual(lambda y: view(y) - held, PINNED))
+        energy = Tweedie(many.prior, Residual(lambda y: view(y) - held, PINNED))
         sampler = replace(self.sampler, sigmas=self.sampler.sigmas[self.sampler.sigmas <= AGAIN])
         seeds = torch.as_tensor(made.seeds[good]) + 2**55
-        flow = layout.unpack(sampler(energy, x + sampler.noise(len(x), layout.size, seeds), seeds))["flow"]
-        force = made.samples["force"].copy()
-        force[good] = forces(flow, parts["body"], parts["reynolds"]).numpy()
-        return replace(made, samples=made.samples.assign(force=force), fun=_cost(torch.tensor(force.values)))
+        x = sampler(energy, x + sampler.noise(len(x), many.layout.size, seeds), seeds)
+        return _seen(made, many, parts | {"flow": many.layout.unpack(x)["flow"]}, good)
 
     def solved(self, made: Result, traced: Traced) -> Result:
         """Step 4: ``traced`` wings of ``made`` samples in the solver, best first."""
@@ -181,7 +186,7 @@ class Study:
         found |= {"outline": (("sample", "part", "point", "axis"), loops.numpy()),
                   "solved": (("sample", "part", "coefficient"), force.numpy()),
                   "expected": ("sample", made.fun), "reason": ("sample", traced.reason.astype(str))}
-        success = good & np.isfinite(fun)
+        success = good & np.isfinite(fun) & (missing(force, self.lift) <= NEAR).numpy()
         done = replace(made, samples=made.samples.assign(found), fun=fun, success=success,
                        config=made.config | self.config() | {"solves": int(good.sum())})
         return done.isel(np.lexsort([fun, ~success]))
@@ -193,9 +198,10 @@ class Study:
             return judged
         every = Wings(*(torch.tensor(judged.samples[k].values) for k in Wings._fields))
         short = replace(self.judge, reynolds=self.reynolds, time=SHORT, mean=0.4)
-        better, found = refine(every.row(good), short, self.limits, self.evaluations)
-        traced = Traced(better, found, np.where(found.isfinite(), "", "not refined"))
-        again = self.solved(self.expect(judged.isel(good), traced), traced)
+        better, found = refine(every.row(good), short, self.limits, self.evaluations, self.lift)
+        traced = Traced(better, found, np.where(found.isfinite(), "", "not refined").astype(object))
+        made = judged.isel(good)
+        again = self.solved(self.expect(made, self.turn(made, traced, back=True)), traced)
         spent = judged.config["solves"] + again.config["solves"] + len(good) * self.evaluations
         return _better(judged, again, spent)
 
@@ -205,17 +211,21 @@ class Study:
 
     def config(self) -> dict[str, object]:
         """What was asked, for a result's record."""
-        plain = ("bodies", "reynolds", "price", "law", "lanes", "tolerance", "spare", "refined", "evaluations")
+        plain = ("bodies", "reynolds", "price", "law", "lift", "tolerance", "spare", "refined", "evaluations")
         return {k: getattr(self, k) for k in plain} | {"composed": self.composed.__name__,
                                                        "limits": repr(self.limits), "judge": repr(self.judge)}
 
-    def _constraints(self) -> list[Constraint]:
-        thick = Constraint(lambda distance, **_: THIN - radius(distance), tolerance=0.005, gain=0.05)
-        if self.bodies == 1:
-            return [thick]
-        gap, lanes = self.limits.gap, self.lanes * (torch.arange(self.bodies) - (self.bodies - 1) / 2)
-        apart = Constraint(lambda distance, **_: 1.5 * gap - clearance(distance), tolerance=0.01, gain=0.03)
-        return [thick, apart, Constraint(lambda height, **_: (height - lanes).abs() - LANE, tolerance=0.01, gain=0.01)]
+
+def _seen(made: Result, many: Composition, parts: dict[str, Tensor], which: np.ndarray | slice = slice(None)) -> Result:
+    """``made`` with force, inflow and lift over drag of ``parts``, those of some of its samples."""
+    samples = made.samples
+    if "inflow" not in samples:
+        free = np.broadcast_to(np.array([1.0, 0.0], dtype=np.float32), samples["force"].shape)
+        samples = samples.assign(inflow=(("sample", "part", "axis"), free.copy()))
+    force, inflow = (samples[k].copy() for k in ("force", "inflow"))
+    named = {k: parts[k] for k in ("flow", "body", "reynolds")}
+    force[which], inflow[which] = many.forces(**named).numpy(), many.inflow(**named).numpy()
+    return replace(made, samples=samples.assign(force=force, inflow=inflow), fun=_cost(torch.tensor(force.values)))
 
 
 def _cost(force: Tensor) -> np.ndarray:

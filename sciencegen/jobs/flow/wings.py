@@ -15,7 +15,7 @@ from torch import Tensor
 from ...airfoil import cst
 from ...physics import Outline, placed
 
-__all__ = ["Limits", "Wings"]
+__all__ = ["Limits", "Wings", "areas", "gaps"]
 
 
 class Wings(NamedTuple):
@@ -48,6 +48,7 @@ class Limits:
         alpha: largest angle of attack, degrees, either way.
         x, y: how far mid-chord may be from the origin, along and across the stream.
         gap: least distance between two wings.
+        area: least of each wing, square chords.
     """
 
     thickness: float = 0.1
@@ -56,22 +57,23 @@ class Limits:
     x: float = 0.25
     y: float = 0.5
     gap: float = 0.1
+    area: float = 0.0
 
     def margins(self, wings: Wings) -> Tensor:
         """``(*B, m)``, positive where a limit is kept; differentiable.
 
         For each wing thickness, least thickness between the ends (sides that cross), chord and angle and place from
-        either side; then the gap of each pair. In own chords, chords, and units of 60 degrees.
+        either side, area; then the gap of each pair. In own chords, chords, square chords, and units of 60 degrees.
         """
         low, high = self.chord
         own = [cst.max_thickness(wings.shape) - self.thickness, cst.least_thickness(wings.shape),
                wings.chord - low, high - wings.chord, (self.alpha - wings.alpha.abs()) / 60,
-               self.x - wings.centre[..., 0].abs(), self.y - wings.centre[..., 1].abs()]
+               self.x - wings.centre[..., 0].abs(), self.y - wings.centre[..., 1].abs(), areas(wings) - self.area]
         each = torch.stack(own, -1).flatten(-2)
         return torch.cat([each, gaps(wings) - self.gap], -1) if wings.chord.shape[-1] > 1 else each
 
     def within(self, wings: Wings) -> Wings:
-        r"""Near ``wings``, ones that keep all limits but the gap; differentiable.
+        r"""Near ``wings``, ones that keep all limits but gap and area; differentiable.
 
         Thickness is linear in a shape, so the least share of a lens, :math:`b(x) = 2 \sqrt x (1 - x)`, is known with
         which the sides do not cross and somewhere the thickness is enough; the rest is taken at the ends of its range.
@@ -88,6 +90,12 @@ class Limits:
     def kept(self, wings: Wings, tolerance: float = 2e-3) -> Tensor:
         """``(*B,)``: whether all limits are kept, up to ``tolerance``."""
         return (self.margins(wings) >= -tolerance).all(-1)
+
+
+def areas(wings: Wings) -> Tensor:
+    """``(*B, K)``, square chords."""
+    x, y = cst.outline(wings.shape, 41).unbind(-1)
+    return wings.chord**2 * ((x * y.roll(-1, -1) - x.roll(-1, -1) * y).sum(-1) / 2).abs()
 
 
 def gaps(wings: Wings) -> Tensor:
