@@ -60,7 +60,7 @@ class Budget:
     steps: int = 1000
     starts: int = 32
     descents: int = 60
-    levels: int = 40
+    levels: int = 48
     original: int = 1000
     judge: Judge = Judge(compiled=True)
 

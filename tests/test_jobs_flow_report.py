@@ -151,7 +151,8 @@ def called(monkeypatch, capsys, *words) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize("words, text", [
     (("--count", "0"), "got --count 0"), (("--spare", "0"), "--spare 0"), (("--seed", "-1"), "--seed -1"),
-    (("--bodies", "0"), "got 0 bodies"), (("--reynolds", "5000"), "Reynolds number of 5000"),
+    (("--bodies", "0"), "got 0 bodies"), (("--area", "-1"), "--area -1"),
+    (("--reynolds", "5000"), "Reynolds number of 5000"),
     (("--model", "no/where"), "no config.json")])
 def test_bad_words_are_refused(monkeypatch, capsys, tmp_path, model, words, text):
     given = () if "--model" in words else ("--model", model)

@@ -53,10 +53,12 @@ def ours(judge: Judge, evaluations: int, levels: int, coefficient: float, steps:
         told = {k: getattr(v, "__name__", v) for k, v in {**settings, "levels": levels}.items()}
         return told, lambda: Ours(name, study(**settings), count)
 
-    named = {"ours": {"refined": 0}, "ours, one shared flow": {"refined": 0, "composed": shared, "tolerance": 0.12},
-             "ours, averaged": {"refined": 0, "composed": averaged, "tolerance": 0.12},
-             "ours, unguided": {"refined": 0, "weight": 0.0},
-             "ours, one refined": {"refined": 1, "evaluations": 6, "spare": 12, "count": 2},
+    plain = {"refined": 0, "imagined": 0}
+    named = {"ours": {"refined": 0}, "ours, not imagined": plain,
+             "ours, one shared flow": plain | {"composed": shared, "tolerance": 0.12},
+             "ours, averaged": plain | {"composed": averaged, "tolerance": 0.12},
+             "ours, unguided": plain | {"weight": 0.0},
+             "ours, one refined": {"refined": 1, "evaluations": 5, "spare": 6, "count": 2},
              "ours, all refined": {"refined": 1000, "evaluations": evaluations}}
     found = {name: row(name, **settings) for name, settings in named.items()}
     found["the original's recipe"] = ({"coefficient": coefficient, "steps": steps}, lambda: Original(

@@ -9,10 +9,12 @@ with its gradient costs about six without.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from .judge import Judge, efficiency
+from .judge import efficiency
 from .question import ANY, NEAR, missing
 from .trace import SPREAD, WEIGHTS
 from .wings import Limits, Wings, areas, gaps
@@ -26,16 +28,17 @@ STEEP, STEEP_LIFT = 40.0, 10.0  # lift over drag that a chord too near costs, an
 CLEAR = 1e-3  # chords by which a gap is kept to
 
 
-def refine(wings: Wings, judge: Judge, limits: Limits, evaluations: int, lift: tuple[float, float] = ANY
-           ) -> tuple[Wings, Tensor]:
+def refine(wings: Wings, judge: Callable[[Tensor], Tensor], limits: Limits, evaluations: int,
+           lift: tuple[float, float] = ANY, noisy: bool = False) -> tuple[Wings, Tensor]:
     """The best of ``evaluations`` of each row, and its lift over drag by ``judge`` ``(N,)``; NaN where none is allowed.
 
     Args:
         wings: (N, K).
-        judge: the solver; a short time and a coarse grid will do.
+        judge: the solver, for which a short time and a coarse grid will do, or what a network expects.
         limits: what is kept to.
         evaluations: of the solver and its gradient, each row.
         lift: least and most of all bodies together.
+        noisy: of such a judge, whose best is the luckiest, the last that is allowed.
     """
     x = _numbers(wings).requires_grad_()
     optimiser = torch.optim.Adam([x], STEP, betas=BETAS)
@@ -49,7 +52,7 @@ def refine(wings: Wings, judge: Judge, limits: Limits, evaluations: int, lift: t
             (x.grad,) = torch.autograd.grad((STEEP * _fault(now, limits) + STEEP_LIFT * short - worth).nansum(), x)
         x.grad.nan_to_num_(0, 0, 0)
         now, worth, short = Wings(*(part.detach() for part in now)), worth.detach(), short.detach()
-        better = limits.kept(now) & (short <= NEAR) & (worth > most.nan_to_num(-torch.inf))
+        better = limits.kept(now) & (short <= NEAR) & (noisy | (worth > most.nan_to_num(-torch.inf)))
         best = Wings(*(torch.where(better.reshape(-1, *(1,) * (a.ndim - 1)), a, b) for a, b in zip(now, best)))
         most = torch.where(better, worth, most)
         optimiser.step()

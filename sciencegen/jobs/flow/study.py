@@ -3,9 +3,10 @@ r"""Bodies of high lift and low drag in a stream: compose and sample, trace, cho
 1. *Compose.* Priors of one body are composed to several (:mod:`.compose`); objective and constraints act at Tweedie's
    mean. No solver is called.
 2. *Trace.* Each body's image becomes an airfoil (:mod:`.trace`), or is rejected with a reason.
-3. *Choose.* Of the wings that can be built, those go on of which the network expects most.
-4. *Judge.* Each of them is solved once, on the grid of the training set; the best come first.
-5. *Refine.* The best go down through the solver (:mod:`.refine`) for some evaluations, and are judged again.
+3. *Imagine.* The wings go down through what the network expects of them (:mod:`.expected`). Still no solver is called.
+4. *Choose.* Those go on of which it expects most.
+5. *Judge.* Each of them is solved once, on the grid of the training set; the best come first.
+6. *Refine.* The best go down through the solver (:mod:`.refine`) for some evaluations, and are judged again.
 """
 
 from __future__ import annotations
@@ -16,34 +17,32 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-import xarray
 from torch import Tensor
 
 from ...energy import Residual
-from ...guide import Tweedie
 from ...layout import Layout
 from ...mcmc import HMC
 from ...network import Preconditioned
-from ...physics import Outline
 from ...sample import Ancestral, Sampler, karras
 from ...tasks import Problem, Result, design
 from .compose import Composition, enlarge, superposed
+from .expected import Expected
 from .judge import Judge, efficiency
-from .prior import image
+from .outcome import better, seen, spread
 from .question import ANY, NEAR, cost, missing
 from .refine import refine
-from .trace import Traced, pixels, trace
+from .trace import Traced, trace
 from .wanted import constraints, derived
 from .wings import Limits, Wings, areas, gaps
 
 __all__ = ["Study", "few_steps"]
 
+DRAWS = 4  # flows of which a force is the mean
 PINNED = 0.02  # of a part's unit: how closely what is given is kept to
-AGAIN = 3.0  # noise level
 SHORT = 5.0  # time that is solved for a gradient, chords over the free stream
 
 
-def few_steps(steps: int = 40, low: float = 0.02, high: float = 100.0) -> Sampler:
+def few_steps(steps: int = 48, low: float = 0.02, high: float = 1000.0) -> Sampler:
     """Stochastic steps, each followed by one of Langevin's at the same level."""
     corrector = HMC(lambda sigma: 0.5 * sigma / (1 + sigma**2).sqrt(), adjusted=False)
     return Ancestral(karras(steps, low, high), corrector)
@@ -68,6 +67,7 @@ class Study:
         lift: least and most of all bodies together; the same twice for exactly so much.
         tolerance: how far a body's image may be from the wing that it is taken for, chords.
         spare: so many times as many designs are sampled as are solved.
+        imagined: evaluations of the network for each design on its way down through what it expects.
         refined, evaluations: how many of the best go down through the solver, and how often it is called for each.
     """
 
@@ -76,7 +76,7 @@ class Study:
     bodies: int = 1
     reynolds: float = 250.0
     price: float = 1.2
-    weight: float | Callable[[Tensor], Tensor] = 30.0
+    weight: float | Callable[[Tensor], Tensor] = 60.0
     sampler: Sampler = field(default_factory=few_steps)
     limits: Limits = Limits()
     law: float | None = 0.1
@@ -85,6 +85,7 @@ class Study:
     lift: tuple[float, float] = ANY
     tolerance: float = 0.04
     spare: int = 3
+    imagined: int = 30
     refined: int = 1
     evaluations: int = 8
 
@@ -109,7 +110,7 @@ class Study:
         problem = Problem(made.layout, made.prior, laws, derived(made))
         found = design(problem, lambda drag, lift, **_: cost(drag, lift, self.price), self.weight, self.sampler, count,
                        constraints=constraints(self.limits, self.bodies, self.lift), seeds=seeds, progress=progress)
-        found = _seen(found, made, {k: torch.tensor(found.samples[k].values) for k in ("flow", "body", "reynolds")})
+        found = seen(found, made, [{k: torch.tensor(found.samples[k].values) for k in ("flow", "body", "reynolds")}])
         return found.isel(found.fun.argsort())
 
     def run(self, count: int = 16, seeds: Tensor | None = None, progress: bool = True) -> Result:
@@ -120,13 +121,20 @@ class Study:
         its mean drag and lift, ``expected``, minus lift over drag as the network has it, and ``reason``, why one cannot
         be built. Interrupted from the keyboard, what is there is traced and solved as it is, and marked as partial.
         """
-        made = self.generate(self.spare * count, None if seeds is None else _spread(seeds, self.spare), progress)
+        made, traced = self.propose(count, seeds, progress)
+        judged = self.solved(made, traced)
+        return judged if made.status else self.refine(judged)
+
+    def propose(self, count: int, seeds: Tensor | None = None, progress: bool = True) -> tuple[Result, Traced]:
+        """Steps 1 to 4, which call no solver: ``count`` samples, and their wings in the one stream of all."""
+        made = self.generate(self.spare * count, None if seeds is None else spread(seeds, self.spare), progress)
         traced = self.build(made)
+        if not made.status:
+            traced = self.imagine(made, traced)
         made = self.expect(made, traced)
         order = np.lexsort([made.fun, traced.reason != ""])[:count]
         made, traced = made.isel(order), traced.row(order)
-        judged = self.solved(made, self.turn(made, traced))
-        return judged if made.status else self.refine(judged)
+        return made, self.turn(made, traced)
 
     def build(self, made: Result) -> Traced:
         """Step 2: the wings ``(sample, body)``, each in its own stream; reasons a sample, those of all its bodies."""
@@ -151,29 +159,32 @@ class Study:
 
     @torch.no_grad()
     def expect(self, made: Result, traced: Traced) -> Result:
-        """Step 3: samples with the ``force``, ``inflow`` and ``fun`` that the network expects of their traced wings.
-
-        Their flows, blurred up to ``AGAIN``, come down again with the bodies held to these wings, and nothing else
-        wanted of them.
-        """
+        """Step 4: samples with the ``flow``, ``force``, ``inflow`` and ``fun`` that the network expects of their traced
+        wings (:mod:`.expected`), whose images are their ``body``; forces are means of :data:`DRAWS`."""
         good = np.nonzero(traced.reason == "")[0]
         if not len(good):
             return made
         many = self.composed(self.layout, self.energy, self.bodies)
-        parts = {k: torch.tensor(made.samples[k].values[good]) for k in many.layout.variables}
-        loops = traced.wings.row(good).outline(61).float()
-        parts["body"] = image(Outline(loops)(pixels(loops)))
-        parts["reynolds"] = torch.full_like(parts["reynolds"], self._log_reynolds)
-        view, x = many.layout["body"] & many.layout["reynolds"], many.layout.pack(**parts)
-        held = view(x)
-        energy = Tweedie(many.prior, Residual(lambda y: view(y) - held, PINNED))
-        sampler = replace(self.sampler, sigmas=self.sampler.sigmas[self.sampler.sigmas <= AGAIN])
-        seeds = torch.as_tensor(made.seeds[good]) + 2**55
-        x = sampler(energy, x + sampler.noise(len(x), many.layout.size, seeds), seeds)
-        return _seen(made, many, parts | {"flow": many.layout.unpack(x)["flow"]}, good)
+        judge, loops = self._expected(many, made.isel(good), 0), traced.wings.row(good).outline().float()
+        return seen(made, many, [judge.parts(loops) for _ in range(DRAWS)], good)
+
+    def imagine(self, made: Result, traced: Traced) -> Traced:
+        """Step 3: wings that went down through what the network expects of them, for ``imagined`` evaluations."""
+        good = np.nonzero(traced.reason == "")[0]
+        if not (len(good) and self.imagined):
+            return traced
+        judge = self._expected(self.composed(self.layout, self.energy, self.bodies), made.isel(good), 1)
+        lower, _ = refine(traced.wings.row(good), judge, self.limits, self.imagined, self.lift, noisy=True)
+        wings = Wings(*(part.clone() for part in traced.wings))
+        for part, new in zip(wings, lower):
+            part[good] = new.to(part)
+        return self._checked(traced._replace(wings=wings))
+
+    def _expected(self, many: Composition, made: Result, purpose: int) -> Expected:
+        return Expected(many, self._log_reynolds, torch.as_tensor(made.seeds) + 2**55 + purpose * 2**49)
 
     def solved(self, made: Result, traced: Traced) -> Result:
-        """Step 4: ``traced`` wings of ``made`` samples in the solver, best first."""
+        """Step 5: ``traced`` wings of ``made`` samples in the solver, best first."""
         good, wings = traced.reason == "", traced.wings
         loops = torch.full((len(good), self.bodies, 201, 2), torch.nan)
         loops[torch.tensor(good)] = wings.row(torch.tensor(good)).outline().float()
@@ -192,18 +203,18 @@ class Study:
         return done.isel(np.lexsort([fun, ~success]))
 
     def refine(self, judged: Result) -> Result:
-        """Step 5: the ``refined`` best of ``judged`` designs down through the solver, which replace them if better."""
+        """Step 6: the ``refined`` best of ``judged`` designs down through the solver, which replace them if better."""
         good = np.nonzero(judged.success)[0][: self.refined] if self.evaluations else []
         if not len(good):
             return judged
         every = Wings(*(torch.tensor(judged.samples[k].values) for k in Wings._fields))
         short = replace(self.judge, reynolds=self.reynolds, time=SHORT, mean=0.4)
-        better, found = refine(every.row(good), short, self.limits, self.evaluations, self.lift)
-        traced = Traced(better, found, np.where(found.isfinite(), "", "not refined").astype(object))
+        finer, found = refine(every.row(good), short, self.limits, self.evaluations, self.lift)
+        traced = Traced(finer, found, np.where(found.isfinite(), "", "not refined").astype(object))
         made = judged.isel(good)
         again = self.solved(self.expect(made, self.turn(made, traced, back=True)), traced)
         spent = judged.config["solves"] + again.config["solves"] + len(good) * self.evaluations
-        return _better(judged, again, spent)
+        return better(judged, again, spent)
 
     @property
     def _log_reynolds(self) -> float:
@@ -211,40 +222,7 @@ class Study:
 
     def config(self) -> dict[str, object]:
         """What was asked, for a result's record."""
-        plain = ("bodies", "reynolds", "price", "law", "lift", "tolerance", "spare", "refined", "evaluations")
+        plain = ("bodies", "reynolds", "price", "law", "lift", "tolerance", "spare", "imagined", "refined",
+                 "evaluations")
         return {k: getattr(self, k) for k in plain} | {"composed": self.composed.__name__,
                                                        "limits": repr(self.limits), "judge": repr(self.judge)}
-
-
-def _seen(made: Result, many: Composition, parts: dict[str, Tensor], which: np.ndarray | slice = slice(None)) -> Result:
-    """``made`` with force, inflow and lift over drag of ``parts``, those of some of its samples."""
-    samples = made.samples
-    if "inflow" not in samples:
-        free = np.broadcast_to(np.array([1.0, 0.0], dtype=np.float32), samples["force"].shape)
-        samples = samples.assign(inflow=(("sample", "part", "axis"), free.copy()))
-    force, inflow = (samples[k].copy() for k in ("force", "inflow"))
-    named = {k: parts[k] for k in ("flow", "body", "reynolds")}
-    force[which], inflow[which] = many.forces(**named).numpy(), many.inflow(**named).numpy()
-    return replace(made, samples=samples.assign(force=force, inflow=inflow), fun=_cost(torch.tensor(force.values)))
-
-
-def _cost(force: Tensor) -> np.ndarray:
-    """Minus lift over drag, ``(N,)``; no drag is not believed."""
-    return torch.where(force.sum(-2)[..., 0] > 0, -efficiency(force), torch.inf).numpy()
-
-
-def _better(judged: Result, again: Result, solves: int) -> Result:
-    """Of each design and its refinement the better one, best first."""
-    parts = {k: np.concatenate([getattr(judged, k), getattr(again, k)]) for k in ("fun", "success", "seeds")}
-    order = np.lexsort([parts["fun"], ~parts["success"]])
-    order = order[np.sort(np.unique(parts["seeds"][order], return_index=True)[1])]
-    samples = xarray.concat([judged.samples, again.samples], "sample").isel(sample=order)
-    row = {int(seed): i for i, seed in enumerate(judged.seeds)}
-    history = judged.history.isel(sample=[row[int(s)] for s in parts["seeds"][order]], missing_dims="ignore")
-    return replace(judged, samples=samples, history=history, **{k: v[order] for k, v in parts.items()},
-                   config=judged.config | {"solves": solves})
-
-
-def _spread(seeds: Tensor, times: int) -> Tensor:
-    """``(n,)`` streams to ``(n times,)``: further ones that no other run has."""
-    return torch.cat([seeds + k * 2**50 for k in range(times)])
