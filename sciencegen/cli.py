@@ -175,7 +175,7 @@ def train_nbody(*, data: Path, out: Path = Path("runs/nbody_prior"), steps: int 
 @train.command(name="flow")
 def train_flow(*, data: Path, out: Path = Path("runs/flow_prior"), steps: int | None = None,
                full: Annotated[bool, Parameter(negative="")] = False, device: str = "cpu") -> None:
-    """Train the prior of flows around one body: about an hour on one core.
+    """Train the prior of flows around one body: about two hours on one core.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ class Setup:
     grid: int = 16
     channels: tuple[int, ...] = (64, 80, 96)
     blocks: tuple[int, ...] = (1, 2, 2)
-    steps: int = 7000
+    steps: int = 22_500
     batch: int = 64
     rate: float = 1e-3
     levels: Levels = Levels(low=1e-2, high=2000.0, center=6.0, spread=2.0)
@@ -151,7 +151,7 @@ def train(file: str | os.PathLike, directory: str | os.PathLike, setup: Setup = 
           seed: int = 0) -> Model:
     """Train the prior on ``file`` (datasets/make_flows.py), resumable from ``directory``.
 
-    :data:`SMALL` takes about an hour on one core with bfloat16 units. :data:`FULL` is meant for a GPU, in pieces of
+    :data:`SMALL` takes about two hours on one core with bfloat16 units. :data:`FULL` is meant for a GPU, in pieces of
     any length (an interrupt ends a piece); it was never run.
     """
     layout, states = prior_layout(setup.factor), read(file, setup.factor)
