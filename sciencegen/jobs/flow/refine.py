@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from .judge import efficiency
 from .question import ANY, NEAR, missing
@@ -29,7 +30,7 @@ CLEAR = 1e-3  # chords by which a gap is kept to
 
 
 def refine(wings: Wings, judge: Callable[[Tensor], Tensor], limits: Limits, evaluations: int,
-           lift: tuple[float, float] = ANY, noisy: bool = False) -> tuple[Wings, Tensor]:
+           lift: tuple[float, float] = ANY, noisy: bool = False, bar: str = "") -> tuple[Wings, Tensor]:
     """The best of ``evaluations`` of each row, and its lift over drag by ``judge`` ``(N,)``; NaN where none is allowed.
 
     Args:
@@ -39,12 +40,13 @@ def refine(wings: Wings, judge: Callable[[Tensor], Tensor], limits: Limits, eval
         evaluations: of the solver and its gradient, each row.
         lift: least and most of all bodies together.
         noisy: of such a judge, whose best is the luckiest, the last that is allowed.
+        bar: name of a progress bar, where there is a terminal; none without.
     """
     x = _numbers(wings).requires_grad_()
     optimiser = torch.optim.Adam([x], STEP, betas=BETAS)
     falling = torch.optim.lr_scheduler.ExponentialLR(optimiser, LAST ** (1 / max(evaluations - 1, 1)))
     best, most = limits.within(_wings(x.detach())), torch.full((len(x),), torch.nan).double()
-    for _ in range(evaluations):
+    for _ in tqdm(range(evaluations), desc=bar, disable=None if bar else True):
         with torch.enable_grad():
             now = limits.within(_wings(x))
             force = judge(now.outline().float()).double()

@@ -123,14 +123,14 @@ class Study:
         """
         made, traced = self.propose(count, seeds, progress)
         judged = self.solved(made, traced)
-        return judged if made.status else self.refine(judged)
+        return judged if made.status else self.refine(judged, progress)
 
     def propose(self, count: int, seeds: Tensor | None = None, progress: bool = True) -> tuple[Result, Traced]:
         """Steps 1 to 4, which call no solver: ``count`` samples, and their wings in the one stream of all."""
         made = self.generate(self.spare * count, None if seeds is None else spread(seeds, self.spare), progress)
         traced = self.build(made)
         if not made.status:
-            traced = self.imagine(made, traced)
+            traced = self.imagine(made, traced, progress)
         made = self.expect(made, traced)
         order = np.lexsort([made.fun, traced.reason != ""])[:count]
         made, traced = made.isel(order), traced.row(order)
@@ -168,13 +168,14 @@ class Study:
         judge, loops = self._expected(many, made.isel(good), 0), traced.wings.row(good).outline().float()
         return seen(made, many, [judge.parts(loops) for _ in range(DRAWS)], good)
 
-    def imagine(self, made: Result, traced: Traced) -> Traced:
+    def imagine(self, made: Result, traced: Traced, progress: bool = False) -> Traced:
         """Step 3: wings that went down through what the network expects of them, for ``imagined`` evaluations."""
         good = np.nonzero(traced.reason == "")[0]
         if not (len(good) and self.imagined):
             return traced
         judge = self._expected(self.composed(self.layout, self.energy, self.bodies), made.isel(good), 1)
-        lower, _ = refine(traced.wings.row(good), judge, self.limits, self.imagined, self.lift, noisy=True)
+        lower, _ = refine(traced.wings.row(good), judge, self.limits, self.imagined, self.lift, noisy=True,
+                          bar="imagine" * progress)
         wings = Wings(*(part.clone() for part in traced.wings))
         for part, new in zip(wings, lower):
             part[good] = new.to(part)
@@ -202,14 +203,15 @@ class Study:
                        config=made.config | self.config() | {"solves": int(good.sum())})
         return done.isel(np.lexsort([fun, ~success]))
 
-    def refine(self, judged: Result) -> Result:
+    def refine(self, judged: Result, progress: bool = False) -> Result:
         """Step 6: the ``refined`` best of ``judged`` designs down through the solver, which replace them if better."""
         good = np.nonzero(judged.success)[0][: self.refined] if self.evaluations else []
         if not len(good):
             return judged
         every = Wings(*(torch.tensor(judged.samples[k].values) for k in Wings._fields))
         short = replace(self.judge, reynolds=self.reynolds, time=SHORT, mean=0.4)
-        finer, found = refine(every.row(good), short, self.limits, self.evaluations, self.lift)
+        finer, found = refine(every.row(good), short, self.limits, self.evaluations, self.lift,
+                               bar="refine" * progress)
         traced = Traced(finer, found, np.where(found.isfinite(), "", "not refined").astype(object))
         made = judged.isel(good)
         again = self.solved(self.expect(made, self.turn(made, traced, back=True)), traced)
