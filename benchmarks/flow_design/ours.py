@@ -1,8 +1,9 @@
 r"""Designs of the composed prior: ours, and the original's recipe on the same weights.
 
-*The original*: a thousand stochastic steps of the variance-preserving process with its sigmoid schedule; the flow's
-score averaged over the bodies; after each step the *noisy* state is moved against the gradient of the forces that its
-own flow exerts, by a coefficient times the schedule run backwards, so that the pull is strongest at the end.
+*The original*: a thousand stochastic steps; the flow's score averaged over the bodies; after each step the *noisy*
+state is moved against the gradient of the forces that its own flow exerts, by a coefficient times its sigmoid schedule
+run backwards, so that the pull is strongest at the end. The levels are ours: between those at which our prior decides
+its schedule, made for parts of unit spread, has five steps.
 
 "Compositional Generative Inverse Design" (Wu et al., 2024), https://arxiv.org/abs/2401.13171, and its released code.
 """
@@ -30,7 +31,7 @@ from sciencegen.model import zoo
 from sciencegen.network import Preconditioned
 from sciencegen.noise import Noise
 from sciencegen.result import Result
-from sciencegen.sample import Ancestral
+from sciencegen.sample import Ancestral, karras
 
 from .question import Designed, Question
 
@@ -108,15 +109,14 @@ class Original:
     @torch.no_grad()
     def sample(self, layout: Layout, prior: Averaged, seeds: Tensor, reynolds: float) -> Tensor:
         """States ``(count, d)``."""
-        beta = sigmoid(self.steps)
-        kept = torch.cumprod(1 - beta, 0)
-        sigmas = ((1 - kept) / kept).sqrt().float()
+        beta, down = sigmoid(self.steps), self.study.sampler.sigmas
+        sigmas = karras(self.steps - 1, float(down[-1]), float(down[0])).flip(0)
         step, noise, view = Ancestral(sigmas.flip(0)), Noise(seeds), layout["reynolds"]
         known = (math.log10(reynolds) - view(layout.loc)) / view(layout.scale)
         x = sigmas[-1] * noise.normal(layout.size, torch.float32)
         for t in reversed(range(self.steps)):
             x[:, view.rows] = known.float()
-            x = step.step(prior, x, sigmas[t], sigmas[t - 1] if t else torch.tensor(1e-3), noise)
+            x = step.step(prior, x, sigmas[t], sigmas[t - 1] if t else torch.tensor(1e-3), noise.at(t + 1))
             x = x - self.coefficient * float(beta[-1 - t]) * pull(layout, x)
         return x
 
