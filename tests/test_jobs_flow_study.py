@@ -51,7 +51,7 @@ def test_turning_there_and_back_is_nothing(study, made):
     again = study.turn(made, study.turn(made, traced), back=True)
     assert np.allclose(again.wings.alpha, traced.wings.alpha, atol=1e-4, equal_nan=True)
     inflow = made.samples["inflow"].values
-    there = study.turn(made, traced).wings.alpha - traced.wings.alpha
+    there = (study.turn(made, traced).wings.alpha - traced.wings.alpha).numpy()
     assert np.allclose(np.tan(np.deg2rad(there)), -inflow[..., 1] / inflow[..., 0], atol=1e-4, equal_nan=True)
 
 
@@ -80,3 +80,23 @@ def test_a_reynolds_number_that_the_prior_never_saw_is_refused(study):
 def test_a_lift_from_most_to_least_is_refused(study):
     with pytest.raises(ValueError, match="got a lift of"):
         replace(study, lift=(1.0, 0.5))
+
+
+def test_what_is_imagined_keeps_the_limits_and_moves(study, made):
+    traced = study.build(made)
+    lower = replace(study, imagined=3).imagine(made, traced)
+    good = torch.tensor((traced.reason == "") & (lower.reason == ""))
+    assert replace(study.limits, gap=-10.0).kept(lower.wings.row(good)).all()
+    assert good.any()
+    assert not torch.allclose(lower.wings.row(good).alpha, traced.wings.row(good).alpha, atol=0.1)
+    same = replace(study, imagined=0).imagine(made, traced)
+    assert torch.equal(same.wings.row(good).alpha, traced.wings.row(good).alpha)
+
+
+def test_a_proposal_is_a_run_without_its_solver(study, made):
+    brief = replace(study, imagined=1, refined=0)
+    samples, traced = brief.propose(2, torch.arange(2), progress=False)
+    result = brief.run(2, torch.arange(2), progress=False)
+    assert sorted(result.seeds.tolist()) == sorted(samples.seeds.tolist())
+    row = int(np.flatnonzero(result.seeds == samples.seeds[0])[0])
+    assert np.allclose(result.samples["alpha"].values[row], traced.wings.alpha[0], atol=1e-3, equal_nan=True)
