@@ -146,7 +146,8 @@ class Study:
         """Wings of their own streams as they are in the one of all, or ``back``: by the angle of each one's inflow."""
         u, v = torch.tensor(made.samples["inflow"].values).unbind(-1)
         angle = torch.rad2deg(torch.atan2(v, u)) * (1 if back else -1)
-        return self._checked(traced._replace(wings=traced.wings._replace(alpha=traced.wings.alpha + angle)))
+        turned = traced._replace(wings=traced.wings._replace(alpha=traced.wings.alpha + angle))
+        return turned if back else self._checked(turned)
 
     def _checked(self, traced: Traced) -> Traced:
         """With a further reason for wings too small or too near each other."""
