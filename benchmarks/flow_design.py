@@ -51,8 +51,8 @@ COEFFICIENT = 0.3  # of the original's guidance, the best of .03, .3, 3, 30
 @dataclass(frozen=True)
 class Budget:
     """What rows may spend: solver ``calls`` of a search, ``evaluations`` a start of a descent, ``steps`` of training,
-    ``starts`` and ``descents`` (evaluations a start) of the surrogate, ``levels`` of the composed prior and steps of
-    the ``original``; and who judges ``count`` designs."""
+    ``starts`` and ``descents`` (evaluations a start) of the surrogate; evaluations ``imagined``, ``spare`` samples a
+    design and ``levels`` of the composed prior, and steps of the ``original``; and who judges ``count`` designs."""
 
     count: int = 8
     calls: int = 200
@@ -60,12 +60,14 @@ class Budget:
     steps: int = 1000
     starts: int = 32
     descents: int = 60
+    imagined: int = 30
+    spare: int = 3
     levels: int = 48
     original: int = 1000
     judge: Judge = Judge(compiled=True)
 
 
-QUICK = Budget(2, 6, 3, 30, 4, 5, 6, 10, COARSE)
+QUICK = Budget(2, 6, 3, 30, 4, 5, 2, 1, 6, 10, COARSE)
 
 
 Maker = tuple[dict[str, Any], Callable[[], Row]]  # what the row spends, and what makes it
@@ -93,7 +95,8 @@ def rows(budget: Budget, data: Path, out: Path) -> dict[str, Maker]:
 
     found["gradients, surrogate"] = ({"data": data.name, "steps": budget.steps, "starts": budget.starts,
                                       "descents": budget.descents}, surrogate)
-    return found | ours(COARSE, budget.evaluations, budget.levels, COEFFICIENT, budget.original)
+    return found | ours(COARSE, budget.evaluations, budget.imagined, budget.spare, budget.levels, COEFFICIENT,
+                        budget.original)
 
 
 def asked(args: argparse.Namespace, names: Iterable[str]) -> Iterator[tuple[Question, str]]:

@@ -38,12 +38,13 @@ from .question import Designed, Question
 __all__ = ["Original", "Ours", "ours"]
 
 
-def ours(judge: Judge, evaluations: int, levels: int, coefficient: float, steps: int
+def ours(judge: Judge, evaluations: int, imagined: int, spare: int, levels: int, coefficient: float, steps: int
          ) -> dict[str, tuple[dict[str, Any], Callable[[], Any]]]:
     """By name what the rows of the composed prior spend, and what makes them.
 
     ``judge`` is the coarse solver; of each design that is refined its gradient is called ``evaluations`` times, as by
-    gradients from random starts; ``levels`` are ours, ``coefficient`` and ``steps`` the original's.
+    gradients from random starts; ``imagined``, ``spare`` and ``levels`` are ours, ``coefficient`` and ``steps`` the
+    original's.
     """
     def study(**settings: Any) -> Study:
         prior = zoo("flow")
@@ -54,13 +55,15 @@ def ours(judge: Judge, evaluations: int, levels: int, coefficient: float, steps:
         told = {k: getattr(v, "__name__", v) for k, v in {**settings, "levels": levels}.items()}
         return told, lambda: Ours(name, study(**settings), count)
 
-    plain = {"refined": 0, "imagined": 0}
-    named = {"ours": {"refined": 0}, "ours, not imagined": plain,
+    whole = {"imagined": imagined, "spare": spare}
+    plain = {"refined": 0, "imagined": 0, "spare": spare}
+    named = {"ours": whole | {"refined": 0}, "ours, not imagined": plain,
              "ours, one shared flow": plain | {"composed": shared, "tolerance": 0.12},
              "ours, averaged": plain | {"composed": averaged, "tolerance": 0.12},
              "ours, unguided": plain | {"weight": 0.0},
-             "ours, one refined": {"refined": 1, "evaluations": 5, "spare": 6, "count": 2},
-             "ours, all refined": {"refined": 1000, "evaluations": evaluations}}
+             "ours, one refined": {"imagined": imagined, "spare": 2 * spare, "count": 2, "refined": 1,
+                                   "evaluations": min(5, evaluations)},
+             "ours, all refined": whole | {"refined": 1000, "evaluations": evaluations}}
     found = {name: row(name, **settings) for name, settings in named.items()}
     found["the original's recipe"] = ({"coefficient": coefficient, "steps": steps}, lambda: Original(
         "the original's recipe", study(), coefficient, steps))
