@@ -107,7 +107,7 @@ def table(results: dict[int, dict[str, dict[str, float]]], count: int) -> Table:
 def main() -> None:
     """Solve, compare and report."""
     made = arguments(__doc__, "the table and the forces")
-    made.add_argument("--quick", action="store_true", help="4 pairs: two minutes")
+    made.add_argument("--quick", action="store_true", help="4 pairs")
     made.add_argument("--bodies", type=int, nargs="+", choices=(2, 3), default=[2, 3])
     made.add_argument("--count", type=int, default=24)
     made.add_argument("--seed", type=int, default=3)

@@ -96,7 +96,7 @@ class Study:
             raise ValueError(f"got a Reynolds number of {self.reynolds:g}; expected {known[0]:.0f} to {known[1]:.0f}, "
                              "which the prior was trained on")
         if not self.lift[0] <= self.lift[1]:
-            raise ValueError(f"got a lift of {self.lift}; expected its least and its most")
+            raise ValueError(f"got a lift of {self.lift}; expected its least, then its most: swap them, or (0.6, 0.6) for exactly 0.6")
 
     def generate(self, count: int, seeds: Tensor | None = None, progress: bool = True) -> Result:
         """Step 1: flows and bodies as the network has them; ``force`` is what flows exert on each of them, in the place
@@ -212,7 +212,7 @@ class Study:
         every = Wings(*(torch.tensor(judged.samples[k].values) for k in Wings._fields))
         short = replace(self.judge, reynolds=self.reynolds, time=SHORT, mean=0.4)
         finer, found = refine(every.row(good), short, self.limits, self.evaluations, self.lift,
-                               bar="refine" * progress)
+                              bar="refine" * progress)
         traced = Traced(finer, found, np.where(found.isfinite(), "", "not refined").astype(object))
         made = judged.isel(good)
         again = self.solved(self.expect(made, self.turn(made, traced, back=True)), traced)
