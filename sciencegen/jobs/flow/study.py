@@ -96,7 +96,8 @@ class Study:
             raise ValueError(f"got a Reynolds number of {self.reynolds:g}; expected {known[0]:.0f} to {known[1]:.0f}, "
                              "which the prior was trained on")
         if not self.lift[0] <= self.lift[1]:
-            raise ValueError(f"got a lift of {self.lift}; expected its least, then its most: swap them, or (0.6, 0.6) for exactly 0.6")
+            raise ValueError(f"got a lift of {self.lift}; expected its least, then its most: swap them, or "
+                             "(0.6, 0.6) for exactly 0.6")
 
     def generate(self, count: int, seeds: Tensor | None = None, progress: bool = True) -> Result:
         """Step 1: flows and bodies as the network has them; ``force`` is what flows exert on each of them, in the place
