@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event, Lock, current_thread
 
 import numpy as np
 import pytest
@@ -100,6 +100,24 @@ def test_an_abandoned_run_starts_nothing_more_and_waits_for_nothing(tmp_path):
 def test_a_solver_of_a_notebooks_cell_needs_no_pickle():
     assert [r["y"] for r in map_simulations(lambda x: SolverResult(Status.CONVERGED, {"y": x}), cases(3))] == [0, 1, 2]
     assert map_simulations(Square(), []) == []
+
+
+def test_processes_are_started_by_the_callers_own_thread(monkeypatch):
+    """A fork takes locks (h5py's, logging's); one beside threads that start or collect garbage can wait for ever."""
+    fork, threads = os.fork, []
+    monkeypatch.setattr(os, "fork", lambda: (threads.append(current_thread()), fork())[1])
+    assert [r["y"] for r in map_simulations(Square(), cases(5), workers=3)] == [0, 1, 4, 9, 16]
+    assert threads == 5 * [current_thread()]
+
+
+def test_the_next_cases_start_before_the_caller_takes_its_time(tmp_path):
+    path = iterate_simulations(Square(tmp_path / "seen"), cases(3), workers=1)
+    assert next(path)[0] == 0
+    deadline = time.monotonic() + 60
+    while (tmp_path / "seen").read_text().split() != ["0", "1"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert [number for number, _ in path] == [1, 2]
 
 
 # --- resuming -----------------------------------------------------------------------------------------------------

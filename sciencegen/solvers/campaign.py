@@ -12,10 +12,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
-from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -133,14 +133,27 @@ class Judge:
 def _locally(
     solver: Solver, cases: Mapping[int, Case], workers: int | None
 ) -> Iterator[tuple[int, SolverResult, bool]]:
-    """Threads that wait for processes, which end when the caller has had enough."""
+    """Processes that this thread starts and looks after: a fork while other threads hold locks can wait for ever."""
     alone = solver if isinstance(solver, Isolated) else Isolated(solver)
-    stop, pool = Event(), ThreadPoolExecutor(workers or os.cpu_count())
+    waiting, running, done, pause = deque(cases.items()), {}, {}, SHORTEST
     try:
-        yield from _gather({number: pool.submit(alone.run, case, stop) for number, case in cases.items()})
+        while waiting or running or done:
+            while waiting and len(running) < (workers or os.cpu_count() or 1):
+                number, case = waiting.popleft()
+                running[number] = alone.start(case)
+            for number, found in done.items():  # after the next ones have begun: the caller may take its time
+                yield number, found, False
+            done = {number: found for number, child in running.items() if (found := child.poll()) is not None}
+            for number in done:
+                running.pop(number).end()
+            if not done:
+                time.sleep(pause)
+            pause = SHORTEST if done else min(2 * pause, LONGEST)
     finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
+        for child in running.values():  # all are asked before the first is waited for
+            child.ask()
+        for child in running.values():
+            child.end()
 
 
 def _on(executor: Executor, solver: Solver, cases: Mapping[int, Case]) -> Iterator[tuple[int, SolverResult, bool]]:

@@ -9,6 +9,10 @@ pickled but the answer, so a solver may be written in a notebook's cell.
 A child that is to end is asked first, so that the programs which it started end with it, then killed; it ends by
 itself when its parent is gone. POSIX only. As after any fork, the child cannot use a GPU that its parent has used, nor
 torch's threads: run such a solver on an executor whose workers start afresh, which isolates nothing but the worker.
+
+Fork from one thread at a time, and from the main one if there is a choice, as :func:`map_simulations` does: before a
+fork h5py, logging and `concurrent.futures` each take a lock, and a thread that holds one and wants another (a pool that
+starts a thread while garbage with HDF5 objects is collected) never gets it.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from threading import Event, Thread
+from threading import Thread
 from typing import IO, Any, NoReturn
 
 from sciencegen.solvers.solver import Solver, SolverResult, Status, crashed, guarded
@@ -50,25 +54,83 @@ class Isolated:
             raise ValueError(f"got a timeout of {self.timeout}; expected seconds above 0, or None for no limit")
 
     def __call__(self, **parts: Any) -> SolverResult:
-        return self.run(parts, Event())
+        child, pause = self.start(parts), SHORTEST
+        try:
+            while (found := child.poll()) is None:
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST)
+        finally:
+            child.end()
+        return found
 
-    def run(self, parts: Mapping[str, Any], stop: Event) -> SolverResult:
-        """`solver(**parts)`, given up as soon as `stop` is set."""
-        start = time.monotonic()
-        with tempfile.TemporaryFile() as answer:
-            parent, child = os.getpid(), os.fork()
-            if child == 0:
-                _work(self.solver, parts, answer, parent)
-            code = _wait(child, self.timeout, stop)
-            answer.seek(0)
-            text = answer.read()
-        wall_s = time.monotonic() - start
-        if code is None:
-            limit = "the run was stopped" if stop.is_set() else f"stopped after {self.timeout:g} s"
-            return SolverResult(Status.TIMEOUT, {}, wall_s=wall_s, log=limit)
-        if code == 0:
-            return pickle.loads(text)
-        return SolverResult(Status.CRASHED, {}, wall_s=wall_s, log=f"the process of this case {_cause(code)}")
+    def start(self, parts: Mapping[str, Any]) -> Child:
+        """`solver(**parts)` from now on; whoever starts it has to :meth:`Child.poll` until it answers, or to end it."""
+        start, answer = time.monotonic(), tempfile.TemporaryFile()
+        try:
+            parent, pid = os.getpid(), os.fork()
+        except OSError:
+            answer.close()
+            raise
+        if pid == 0:
+            _work(self.solver, parts, answer, parent)
+        return Child(pid, answer, start, self.timeout)
+
+
+@dataclass
+class Child:
+    """A case that is being solved in the process `pid`, since `start` (monotonic seconds)."""
+
+    pid: int
+    answer: IO[bytes]
+    start: float
+    timeout: float | None
+    code: int | None = None  # the exit status once it has ended, minus the signal's number if it died of one
+
+    def poll(self) -> SolverResult | None:
+        """The result, or None while it runs and has time left."""
+        if not self._ended():
+            if self.timeout is None or time.monotonic() < self.start + self.timeout:
+                return None
+            self.end()
+            return self._result(Status.TIMEOUT, f"stopped after {self.timeout:g} s")
+        if self.code:
+            self._sweep()
+            return self._result(Status.CRASHED, f"the process of this case {_cause(self.code)}")
+        with self.answer:
+            self.answer.seek(0)
+            return pickle.loads(self.answer.read())
+
+    def end(self) -> None:
+        """Ask it to end, so that it can end what it started, then kill it; nothing if it has ended."""
+        if self.code is None:
+            self.ask()
+            deadline, pause = time.monotonic() + GRACE, SHORTEST
+            while not self._ended() and time.monotonic() < deadline:
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST)
+            if self.code is None:
+                os.kill(self.pid, signal.SIGKILL)
+                self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            self._sweep()
+        self.answer.close()
+
+    def ask(self) -> None:
+        """Ask it to end, and do not wait."""
+        os.kill(self.pid, signal.SIGTERM)
+
+    def _ended(self) -> bool:
+        if self.code is None:
+            found, status = os.waitpid(self.pid, os.WNOHANG)
+            self.code = os.waitstatus_to_exitcode(status) if found else None
+        return self.code is not None
+
+    def _sweep(self) -> None:
+        """End what it started and has outlived it."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def _result(self, status: Status, log: str) -> SolverResult:
+        return SolverResult(status, {}, wall_s=time.monotonic() - self.start, log=log)
 
 
 def _work(solver: Solver, parts: Mapping[str, Any], answer: IO[bytes], parent: int) -> NoReturn:
@@ -99,41 +161,6 @@ def _follow(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE)
     os.killpg(0, signal.SIGKILL)
-
-
-def _wait(child: int, timeout: float | None, stop: Event) -> int | None:
-    """The child's exit status, minus the signal's number if it died of one; None if it had to be ended."""
-    code = None
-    try:
-        code = _ended(child, time.monotonic() + (float("inf") if timeout is None else timeout), stop)
-    finally:
-        if code is None:
-            _end(child)
-        if code != 0:  # what it started may have outlived it
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(child, signal.SIGKILL)
-    return code
-
-
-def _ended(child: int, deadline: float, stop: Event) -> int | None:
-    """The exit status if the child ends before the deadline and before `stop` is set."""
-    pause = SHORTEST
-    while True:
-        found, status = os.waitpid(child, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        left = deadline - time.monotonic()
-        if left <= 0 or stop.wait(min(pause, left)):
-            return None
-        pause = min(2 * pause, LONGEST)
-
-
-def _end(child: int) -> None:
-    """Ask the child to end, so that it can end what it started, then kill it."""
-    os.kill(child, signal.SIGTERM)
-    if _ended(child, time.monotonic() + GRACE, Event()) is None:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
 
 
 def _cause(code: int) -> str:
