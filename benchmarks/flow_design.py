@@ -60,7 +60,7 @@ class Budget:
     steps: int = 1000
     starts: int = 32
     descents: int = 60
-    imagined: int = 30
+    imagined: int = 20
     spare: int = 3
     levels: int = 48
     original: int = 1000

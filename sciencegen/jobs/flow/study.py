@@ -3,8 +3,9 @@ r"""Bodies of high lift and low drag in a stream: compose and sample, trace, cho
 1. *Compose.* Priors of one body are composed to several (:mod:`.compose`); objective and constraints act at Tweedie's
    mean. No solver is called.
 2. *Trace.* Each body's image becomes an airfoil (:mod:`.trace`), or is rejected with a reason.
-3. *Imagine.* The wings go down through what the network expects of them (:mod:`.expected`). Still no solver is called.
-4. *Choose.* Those go on of which it expects most.
+3. *Imagine.* Those of which the network expects most (:mod:`.expected`), half as many again as are asked for, go down
+   through what it expects of them. Still no solver is called.
+4. *Choose.* Those go on of which it expects most now.
 5. *Judge.* Each of them is solved once, on the grid of the training set; the best come first.
 6. *Refine.* The best go down through the solver (:mod:`.refine`) for some evaluations, and are judged again.
 """
@@ -38,6 +39,7 @@ from .wings import Limits, Wings, areas, gaps
 __all__ = ["Study", "few_steps"]
 
 DRAWS = 4  # flows of which a force is the mean
+FURTHER = 1.5  # times as many designs are imagined as are solved
 PINNED = 0.02  # of a part's unit: how closely what is given is kept to
 SHORT = 5.0  # time that is solved for a gradient, chords over the free stream
 
@@ -85,7 +87,7 @@ class Study:
     lift: tuple[float, float] = ANY
     tolerance: float = 0.04
     spare: int = 3
-    imagined: int = 30
+    imagined: int = 20
     refined: int = 1
     evaluations: int = 8
 
@@ -130,11 +132,12 @@ class Study:
         """Steps 1 to 4, which call no solver: ``count`` samples, and their wings in the one stream of all."""
         made = self.generate(self.spare * count, None if seeds is None else spread(seeds, self.spare), progress)
         traced = self.build(made)
-        if not made.status:
-            traced = self.imagine(made, traced, progress)
         made = self.expect(made, traced)
-        order = np.lexsort([made.fun, traced.reason != ""])[:count]
-        made, traced = made.isel(order), traced.row(order)
+        if self.imagined and not made.status:
+            made, traced = _best(made, traced, math.ceil(FURTHER * count))
+            traced = self.imagine(made, traced, progress)
+            made = self.expect(made, traced)
+        made, traced = _best(made, traced, count)
         return made, self.turn(made, traced)
 
     def build(self, made: Result) -> Traced:
@@ -161,8 +164,8 @@ class Study:
 
     @torch.no_grad()
     def expect(self, made: Result, traced: Traced) -> Result:
-        """Step 4: samples with the ``flow``, ``force``, ``inflow`` and ``fun`` that the network expects of their traced
-        wings (:mod:`.expected`), whose images are their ``body``; forces are means of :data:`DRAWS`."""
+        """For steps 3 and 4: samples with the ``flow``, ``force``, ``inflow`` and ``fun`` that the network expects of
+        their traced wings (:mod:`.expected`), whose images are their ``body``; forces are means of :data:`DRAWS`."""
         good = np.nonzero(traced.reason == "")[0]
         if not len(good):
             return made
@@ -171,17 +174,19 @@ class Study:
         return seen(made, many, [judge.parts(loops) for _ in range(DRAWS)], good)
 
     def imagine(self, made: Result, traced: Traced, progress: bool = False) -> Traced:
-        """Step 3: wings that went down through what the network expects of them, for ``imagined`` evaluations."""
+        """Step 3: wings that went down through what the network expects of them, for ``imagined`` evaluations; those
+        stay as they were that would be rejected at the end."""
         good = np.nonzero(traced.reason == "")[0]
         if not (len(good) and self.imagined):
             return traced
         judge = self._expected(self.composed(self.layout, self.energy, self.bodies), made.isel(good), 1)
         lower, _ = refine(traced.wings.row(good), judge, self.limits, self.imagined, self.lift, noisy=True,
                           bar="imagine" * progress)
+        better = self._checked(traced.row(good)._replace(wings=lower)).reason == ""
         wings = Wings(*(part.clone() for part in traced.wings))
         for part, new in zip(wings, lower):
-            part[good] = new.to(part)
-        return self._checked(traced._replace(wings=wings))
+            part[good[better]] = new[better].to(part)
+        return traced._replace(wings=wings)
 
     def _expected(self, many: Composition, made: Result, purpose: int) -> Expected:
         return Expected(many, self._log_reynolds, torch.as_tensor(made.seeds) + 2**55 + purpose * 2**49)
@@ -230,3 +235,9 @@ class Study:
                  "evaluations")
         return {k: getattr(self, k) for k in plain} | {"composed": self.composed.__name__,
                                                        "limits": repr(self.limits), "judge": repr(self.judge)}
+
+
+def _best(made: Result, traced: Traced, count: int) -> tuple[Result, Traced]:
+    """The ``count`` that can be built and of which most is expected."""
+    order = np.lexsort([made.fun, traced.reason != ""])[:count]
+    return made.isel(order), traced.row(order)
