@@ -102,7 +102,8 @@ def rows(budget: Budget, data: Path, out: Path) -> dict[str, Maker]:
 def asked(args: argparse.Namespace, names: Iterable[str]) -> Iterator[tuple[Question, str]]:
     """Every question and the name of a row that answers it, in the order of ``--rows``."""
     if args.rows:
-        names = [name for part in args.rows for name in names if part in name]
+        names = list(names)
+        names = [name for part in args.rows for name in names if part == name or part not in names and part in name]
     for bodies in args.bodies:
         for name in dict.fromkeys(names):
             for seed in args.seeds:
@@ -206,7 +207,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--quick", action="store_true", help="1 and 2 airfoils, tiny budgets, a coarse judge: minutes")
     made.add_argument("--table", action="store_true", help="only put the table together")
     made.add_argument("--bodies", type=int, nargs="+", choices=(1, 2, 3), default=[2, 1, 3])
-    made.add_argument("--rows", nargs="+", default=[], help="only rows with one of these in the name, in this order")
+    made.add_argument("--rows", nargs="+", default=[], help="rows of these names, or with these in them, in order")
     made.add_argument("--seeds", type=int, nargs="+", default=[1])
     made.add_argument("--data", type=Path, help="the training set; the held-out flows by default")
     made.add_argument("--count", type=int, help="designs a row and seed")

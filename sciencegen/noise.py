@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-__all__ = ["Noise"]
+__all__ = ["Noise", "spares"]
 
 _WORD = (1 << 64) - 1
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
@@ -77,6 +77,12 @@ def _normal(bits: Tensor, size: int, dtype: torch.dtype) -> Tensor:
     torch.mul(radius, angle.cos(), out=pairs[..., 0])
     torch.mul(radius, angle.sin(), out=pairs[..., 1])
     return pairs.flatten(-2)[..., :size].to(dtype)
+
+
+def spares(seeds: Tensor, count: int) -> Tensor:
+    """``count`` seeds of which the first are ``seeds (n,)``, further ones theirs plus multiples of 2^50."""
+    times = -(-count // len(seeds)) if len(seeds) else 0
+    return torch.cat([seeds + k * 2**50 for k in range(times)] or [seeds])[:count]
 
 
 def _key(step: int, stream: int) -> int:

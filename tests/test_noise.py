@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from oracles import close, within
-from sciencegen.noise import Noise, _normal
+from sciencegen.noise import Noise, _normal, spares
 
 MANY = Noise(torch.arange(2000))
 DRAWS = {"normal": Noise.normal, "uniform": Noise.uniform,
@@ -198,3 +198,12 @@ def test_the_generator_is_splitmix64():
         assert Noise(torch.tensor([seed]), step, stream).uniform(3).tolist() == [wanted]
     # The reference implementation's first output from state 0 (https://prng.di.unimi.it/splitmix64.c).
     assert mix(golden) == 0xE220A8397B1DCDAF
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 10])
+def test_spares_begin_with_what_is_given_and_repeat_nothing(count):
+    seeds = torch.tensor([5, 0, 2**40])
+    found = spares(seeds, count)
+    assert torch.equal(found[:3], seeds[:count])
+    assert len(found) == len(found.unique()) == count
+    assert torch.equal(spares(seeds, 10)[:count], found)

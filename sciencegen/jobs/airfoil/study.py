@@ -25,6 +25,7 @@ from ...descent import QuasiNewton
 from ...energy import Energy, Residual
 from ...layout import Layout, Variable
 from ...mcmc import HMC
+from ...noise import spares
 from ...sample import Ancestral, Annealed, karras
 from ...tasks import Constraint, Problem, Result, design
 from .prior import require_condition
@@ -130,7 +131,8 @@ class Study:
         stall, or where requirements cannot be met. Interrupted from the keyboard, what is there is judged as it is and
         marked as partial.
         """
-        first = self.generate(count + count // 2, None if seeds is None else with_spares(seeds), progress=progress)
+        more = count + count // 2
+        first = self.generate(more, None if seeds is None else spares(seeds, more), progress=progress)
         runs = [first.isel(np.arange(count))]
         if not first.status:
             polar = torch.tensor(first.samples["polar"].values)
@@ -208,11 +210,6 @@ def temperatures(count: int) -> Tensor:
     """Inverse temperatures ``(count,)``: half of the samples the coldest, the rest log-spaced to the warmest."""
     ladder = np.geomspace(COLDEST, WARMEST, max(count // 2, 1))
     return torch.tensor(np.concatenate([np.full(count - len(ladder), COLDEST), ladder]), dtype=torch.float32)
-
-
-def with_spares(seeds: Tensor) -> Tensor:
-    """``(n,)`` streams to ``(n + n // 2,)``: further ones that no other run has."""
-    return torch.cat([seeds, seeds[: len(seeds) // 2] + 2**50])
 
 
 def reached(run: Result) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Results of a study on their way: what is seen of samples, the better of two rounds, further streams of noise."""
+"""Results of a study on their way: what is seen of samples, the better of two rounds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...result import Result
 from .compose import Composition
 from .judge import efficiency
 
-__all__ = ["better", "seen", "spread"]
+__all__ = ["better", "seen"]
 
 
 def seen(made: Result, many: Composition, drawn: Sequence[dict[str, Tensor]], which: np.ndarray | slice = slice(None)
@@ -48,8 +48,3 @@ def better(judged: Result, again: Result, solves: int) -> Result:
     history = judged.history.isel(sample=[row[int(s)] for s in parts["seeds"][order]], missing_dims="ignore")
     return replace(judged, samples=samples, history=history, **{k: v[order] for k, v in parts.items()},
                    config=judged.config | {"solves": solves})
-
-
-def spread(seeds: Tensor, times: int) -> Tensor:
-    """``(n,)`` streams to ``(n times,)``: further ones that no other run has."""
-    return torch.cat([seeds + k * 2**50 for k in range(times)])

@@ -24,12 +24,13 @@ from ...energy import Residual
 from ...layout import Layout
 from ...mcmc import HMC
 from ...network import Preconditioned
+from ...noise import spares
 from ...sample import Ancestral, Sampler, karras
 from ...tasks import Problem, Result, design
 from .compose import Composition, enlarge, superposed
 from .expected import Expected
 from .judge import Judge, efficiency
-from .outcome import better, seen, spread
+from .outcome import better, seen
 from .question import ANY, NEAR, cost, missing
 from .refine import refine
 from .trace import Traced, trace
@@ -130,7 +131,8 @@ class Study:
 
     def propose(self, count: int, seeds: Tensor | None = None, progress: bool = True) -> tuple[Result, Traced]:
         """Steps 1 to 4, which call no solver: ``count`` samples, and their wings in the one stream of all."""
-        made = self.generate(self.spare * count, None if seeds is None else spread(seeds, self.spare), progress)
+        more = self.spare * count
+        made = self.generate(more, None if seeds is None else spares(seeds, more), progress)
         traced = self.build(made)
         made = self.expect(made, traced)
         if self.imagined and not made.status:

@@ -23,7 +23,7 @@ from ...descent import QuasiNewton
 from ...energy import Energy, Potential, Residual
 from ...layout import Layout, Variable
 from ...mcmc import HMC
-from ...noise import Noise
+from ...noise import Noise, spares
 from ...physics.nbody import NBody
 from ...sample import Ancestral, Sampler, karras
 from ...tasks import Constraint, Problem, Result, design
@@ -149,7 +149,8 @@ class Study:
         network's, and only ``fun`` is the solver's. Interrupted from the keyboard, what is there is judged as it is
         and marked as partial.
         """
-        made = self.generate(count + count // 2, None if seeds is None else _with_spares(seeds), progress)
+        more = count + count // 2
+        made = self.generate(more, None if seeds is None else spares(seeds, more), progress)
         imagined = made.samples["trajectory"]
         flights, solved = torch.tensor(imagined.values).double(), imagined
         start = flights[:, 0]
@@ -187,8 +188,3 @@ class Study:
     def _constraints(self) -> list[Constraint]:
         return [Constraint(lambda trajectory: self.faults(trajectory[:, 0]) + CLEAR, tolerance=CLEAR, gain=0.1),
                 Constraint(lambda trajectory: self.off_speed(trajectory[:, 0]).abs(), tolerance=0.002, gain=0.1)]
-
-
-def _with_spares(seeds: Tensor) -> Tensor:
-    """``(n,)`` streams to ``(n + n // 2,)``: further ones that no other run has."""
-    return torch.cat([seeds, seeds[: len(seeds) // 2] + 2**50])
