@@ -15,6 +15,7 @@ import torch
 import xarray
 
 from . import metrics, plot
+from .files import replacing
 
 __all__ = ["Result"]
 
@@ -112,12 +113,8 @@ class Result:
                         "config": json.dumps(self.config), "Conventions": "CF-1.11"}
         tree = xarray.DataTree.from_dict({"/": scores, "/samples": self.samples, "/history": self.history,
                                           **{f"/{k}": v for k in _MORE if len(v := getattr(self, k))}})
-        new = path.with_name(path.name + ".new")
-        try:
+        with replacing(path) as new:
             tree.to_netcdf(new, engine="h5netcdf")
-            os.replace(new, path)
-        finally:
-            new.unlink(missing_ok=True)
         return path
 
     @classmethod

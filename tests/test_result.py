@@ -81,7 +81,7 @@ def test_a_save_that_fails_leaves_what_was_there(result, tmp_path, monkeypatch, 
         raise OSError("no space left on device")
 
     if step == "replace":
-        monkeypatch.setattr(os, "replace", lambda *_: full(xarray.DataTree(), tmp_path / "result.nc.new"))
+        monkeypatch.setattr(os, "replace", lambda new, _: full(xarray.DataTree(), new))
     else:
         monkeypatch.setattr(xarray.DataTree, "to_netcdf", full)
     with pytest.raises(OSError, match="no space"):

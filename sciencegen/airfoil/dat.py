@@ -12,10 +12,11 @@ References:
 
 import os
 import re
-import tempfile
 from pathlib import Path
 
 import numpy as np
+
+from ..files import replacing
 
 _FEWEST = 10
 
@@ -50,10 +51,8 @@ def write_dat(path: str | os.PathLike, name: str, coordinates: np.ndarray) -> No
     if not name.strip() or len(name.splitlines()) != 1 or _numbers(name) is not None:
         raise ValueError(f"got the name {name!r}; expected one line of text; give the airfoil another name")
     text = "\n".join([name.strip(), *(f"{x!r} {y!r}" for x, y in points.tolist()), ""])
-    file = Path(path)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}.", delete=False) as stream:
-        stream.write(text)
-    os.replace(stream.name, file)
+    with replacing(path) as new:
+        new.write_text(text)
 
 
 def _parse(text: str, file: Path) -> tuple[str, np.ndarray]:

@@ -19,12 +19,12 @@ from .plain import Plain
 from .schema import Schema
 from .statistics import Moments, blocks, statistics
 from .well import Well
-from .write import replacing, save
+from .write import save
 from .write_pdebench import save_pdebench
 from .write_well import save_well
 
 __all__ = [
     "SCHEMAS", "AirfRANS", "Arrays", "Balls", "BubbleML", "CinDM", "EngiBench", "Fields", "Incompressible", "Moments",
     "NetCDF", "PDEArena", "Plain", "Schema", "Seeds", "Smoke", "Tensor", "Well", "Windows", "blocks", "detect",
-    "on_grid", "open", "open_tree", "replacing", "save", "save_pdebench", "save_well", "statistics",
+    "on_grid", "open", "open_tree", "save", "save_pdebench", "save_well", "statistics",
 ]  # fmt: skip

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import h5netcdf
 import numpy as np
 import xarray
 
-from .fault import fault
+from ..files import replacing
 from .schema import CONVENTIONS, tree
 from .statistics import blocks
 
-__all__ = ["LARGE", "replacing", "save"]
+__all__ = ["LARGE", "save"]
 
 LARGE = 2**20  # bytes from which on a variable is copied block by block
 Progress = Callable[[int], object]
-
-
-@contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """A name beside ``path`` to write to; it becomes ``path`` at the end, and is removed after a failure."""
-    path = Path(path)
-    if path.is_dir():
-        raise fault(path, "a directory", "the name of the file to write", "name a file in it")
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        yield new
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def save(dataset: xarray.Dataset, path: str | os.PathLike, progress: Progress = lambda count: None) -> Path:

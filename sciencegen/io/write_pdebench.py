@@ -14,10 +14,10 @@ import h5py
 import numpy as np
 import xarray
 
+from ..files import replacing
 from .fault import fault
 from .schema import SPACE
 from .statistics import blocks
-from .write import replacing
 
 __all__ = ["save_pdebench"]
 

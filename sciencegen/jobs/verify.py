@@ -20,6 +20,7 @@ import xarray
 from numpy.typing import ArrayLike
 from rich.table import Table
 
+from ..files import replacing
 from ..result import Result
 from ..solvers import Isolated, Solver, SolverResult
 from ..solvers.store import digest
@@ -94,13 +95,8 @@ def verify_run(run: str | os.PathLike, solver: ByAngle | ByLift, name: str, coun
     if (found.status == "missing").any():
         raise FileNotFoundError(found.attrs["message"])
     found = found.assign(shape=(("sample", "weight"), best["shape"].values)).assign_attrs(solver=repr(solver))
-    file = folder / f"verify_{name}.nc"
-    new = file.with_name(f".{file.name}.new")
-    try:
+    with replacing(folder / f"verify_{name}.nc") as new:
         found.to_netcdf(new, engine="h5netcdf")
-        os.replace(new, file)
-    finally:
-        new.unlink(missing_ok=True)
     return found
 
 

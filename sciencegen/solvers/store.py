@@ -21,6 +21,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from sciencegen.files import replacing
 from sciencegen.solvers.solver import Solver, SolverResult, Status, crashed
 
 __all__ = ["Store", "digest"]
@@ -149,9 +150,7 @@ def _name(solver: Solver) -> str:
 
 def _replace(path: Path, save: Callable[[IO[bytes]], object]) -> None:
     """Write `path` so that it is there whole or as it was, whenever the process or the machine stops."""
-    new = path.with_name(f".{path.name}.new")
-    with new.open("wb") as file:
+    with replacing(path) as new, new.open("wb") as file:
         save(file)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(new, path)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import textwrap
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..calls import run, together
 from ..exact import Gaussian
+from ..files import replacing
 from ..network import Preconditioned
 from ..view import View
 from .plan import Plan
@@ -132,9 +132,8 @@ class Run:
                  "gaussian": _moments(self.energy.data), "net": self.energy.net.state_dict(),
                  "ema": self.ema.state_dict(), "optimizer": self.optimizer.state_dict()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = self.path.with_suffix(".new")
-        torch.save(state, new)
-        os.replace(new, self.path)
+        with replacing(self.path) as new:
+            torch.save(state, new)
 
     def resume(self) -> None:
         """Continue from the checkpoint, if there is one; ValueError if it is damaged or of another training."""

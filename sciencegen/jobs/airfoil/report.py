@@ -15,6 +15,7 @@ from matplotlib import pyplot
 from rich.table import Table
 
 from ...airfoil import cst, fit, read_dat, write_dat
+from ...files import replacing
 from ...result import Result
 from ...sample import Heun, karras
 from ..directory import writable
@@ -116,22 +117,16 @@ def write(directory: Path, study: Study, result: Result, compared: dict[str, xar
             made.append(file)
     if verified is not None:
         made.append(directory / "verified.nc")
-        _replace(made[-1], lambda new: verified.to_netcdf(new, engine="h5netcdf"))
+        with replacing(made[-1]) as new:
+            verified.to_netcdf(new, engine="h5netcdf")
     figure, _ = draw(result, study.points, compared, verified, best)
     made.append(directory / "designs.png")
-    _replace(made[-1], lambda new: figure.savefig(new, dpi=110, format="png"))
+    with replacing(made[-1]) as new:
+        figure.savefig(new, dpi=110, format="png")
     pyplot.close(figure)
     made.append(directory / "config.json")
-    _replace(made[-1], lambda new: new.write_text(json.dumps(result.config, indent=2)))
+    with replacing(made[-1]) as new:
+        new.write_text(json.dumps(result.config, indent=2))
     for old in {*directory.glob("design_[0-9][0-9].dat"), *directory.glob("verified.nc")} - set(made):
         old.unlink()
     return made
-
-
-def _replace(path: Path, save: Callable[[Path], object]) -> None:
-    new = path.with_name(path.name + ".new")
-    try:
-        save(new)
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 from rich.console import Console
 
+from ...files import replacing
+
 __all__ = ["data"]
 
 data = App(name="data", help="Say what is in other people's files, convert them, check them against their physics.")
@@ -130,10 +132,9 @@ def _picture(dataset: object, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    from ... import io
     from .picture import plot
 
     figure, _ = plot(dataset)
-    with io.replacing(path) as new:
+    with replacing(path) as new:
         figure.savefig(new, dpi=110, format="png")
     pyplot.close(figure)

@@ -15,7 +15,7 @@ from matplotlib import pyplot
 from rich.table import Table
 
 from ...airfoil import cst, write_dat
-from ...io.write import replacing
+from ...files import replacing
 from ...result import Result
 from .picture import animate, draw, shoot
 from .study import Study

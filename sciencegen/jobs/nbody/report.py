@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib import pyplot
 from rich.table import Table
 
-from ...io.write import replacing
+from ...files import replacing
 from ...result import Result
 from .picture import draw
 from .study import Study

@@ -20,7 +20,8 @@ import xarray
 from matplotlib import pyplot
 from rich.table import Table
 
-from ...io.write import replacing, save
+from ...files import replacing
+from ...io.write import save
 from ...layout import Layout
 from ...measure import Measurement
 from ...model import Model, zoo

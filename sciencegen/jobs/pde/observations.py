@@ -26,9 +26,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...files import replacing
 from ...io.content import hdf5
 from ...io.fault import fault
-from ...io.write import replacing
 from ...layout import Layout, Variable
 from ...measure import Measurement, Points
 
