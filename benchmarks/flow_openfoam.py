@@ -1,4 +1,11 @@
-"""The judge that shares nothing with the embedded solver: OpenFOAM on a mesh of its own around the same outlines."""
+"""The judge that shares nothing with the embedded solver: OpenFOAM on a mesh of its own around the same outlines.
+
+Its meshes are coarser than :class:`Laminar`'s own, and their fans at trailing edges wider: of the best airfoil of
+gradients 5,434 cells give drag 0.350 and lift 0.762, 14,556 give 0.347 and 0.759 in four times the time; and for two
+airfoils forces swing on narrower fans, at time steps that come to no end.
+"""
+
+from dataclasses import replace
 
 import blas  # noqa: F401  (before NumPy)
 import numpy as np
@@ -7,8 +14,12 @@ from numpy.typing import ArrayLike
 from sciencegen.solvers.openfoam import Laminar, OpenFOAM
 from sciencegen.solvers.solver import Status
 
+FINENESS, FAN = 0.6, 0.8  # of edges, over the solver's own; of a fan's columns, radians before that
 
-def openfoam(outlines: ArrayLike, reynolds: float, fineness: float = 1.0, timeout: float = 900.0) -> dict[str, object]:
+
+def openfoam(
+    outlines: ArrayLike, reynolds: float, fineness: float = FINENESS, timeout: float = 900.0
+) -> dict[str, object]:
     """
     Drag and lift of bodies in a stream along x, laminar, of the time mean.
 
@@ -24,7 +35,8 @@ def openfoam(outlines: ArrayLike, reynolds: float, fineness: float = 1.0, timeou
         ``drag`` and ``lift``, each a list of a coefficient a body, on the unit chord, and ``swing``, half the lift's
         range, NaN where there is nothing; ``strouhal``, 0 where steady; ``cells``; ``seconds`` by the clock; ``log``.
     """
-    solver = OpenFOAM(Laminar(), fineness=fineness, timeout=timeout)
+    mesh = replace(Laminar().mesh(reynolds), fan=FAN)
+    solver = OpenFOAM(Laminar(), mesh=mesh.refined(fineness), timeout=timeout)
     result = solver([np.asarray(outline, dtype=float) for outline in outlines], reynolds, alpha=[0.0])
     status, history = str(result.status), result.fields["history"][0]
     drag, lift, swing = (result[name][0] for name in ("cd", "cl", "cl_amplitude"))
