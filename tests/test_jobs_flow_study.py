@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sciencegen.jobs.flow.compose import shared, superposed
+from sciencegen.jobs.flow.expected import STEPS
 from sciencegen.jobs.flow.judge import Judge, efficiency
 from sciencegen.jobs.flow.question import forces
 from sciencegen.jobs.flow.study import Study, few_steps
@@ -98,5 +99,6 @@ def test_a_proposal_is_a_run_without_its_solver(study, made):
     samples, traced = brief.propose(2, torch.arange(2), progress=False)
     result = brief.run(2, torch.arange(2), progress=False)
     assert sorted(result.seeds.tolist()) == sorted(samples.seeds.tolist())
+    assert result.nfev == replace(brief, imagined=0).propose(2, torch.arange(2), progress=False)[0].nfev + 5 * STEPS
     row = int(np.flatnonzero(result.seeds == samples.seeds[0])[0])
     assert np.allclose(result.samples["alpha"].values[row], traced.wings.alpha[0], atol=1e-3, equal_nan=True)

@@ -19,7 +19,7 @@ from .compose import Composition
 from .prior import image
 from .trace import pixels
 
-__all__ = ["Expected", "settle"]
+__all__ = ["STEPS", "Expected", "settle"]
 
 STEPS, LOW, HIGH = 6, 0.02, 300.0
 

@@ -28,7 +28,7 @@ from ...noise import spares
 from ...sample import Ancestral, Sampler, karras
 from ...tasks import Problem, Result, design
 from .compose import Composition, enlarge, superposed
-from .expected import Expected
+from .expected import STEPS, Expected
 from .judge import Judge, efficiency
 from .outcome import better, seen
 from .question import ANY, NEAR, cost, missing
@@ -138,7 +138,7 @@ class Study:
         if self.imagined and not made.status:
             made, traced = _best(made, traced, math.ceil(FURTHER * count))
             traced = self.imagine(made, traced, progress)
-            made = self.expect(made, traced)
+            made = self.expect(replace(made, nfev=made.nfev + self.imagined * STEPS), traced)
         made, traced = _best(made, traced, count)
         return made, self.turn(made, traced)
 
@@ -173,7 +173,8 @@ class Study:
             return made
         many = self.composed(self.layout, self.energy, self.bodies)
         judge, loops = self._expected(many, made.isel(good), 0), traced.wings.row(good).outline().float()
-        return seen(made, many, [judge.parts(loops) for _ in range(DRAWS)], good)
+        found = seen(made, many, [judge.parts(loops) for _ in range(DRAWS)], good)
+        return replace(found, nfev=made.nfev + DRAWS * STEPS)
 
     def imagine(self, made: Result, traced: Traced, progress: bool = False) -> Traced:
         """Step 3: wings that went down through what the network expects of them, for ``imagined`` evaluations; those
