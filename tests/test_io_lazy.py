@@ -9,7 +9,7 @@ import resource
 import h5py
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 import io_files as files
@@ -57,6 +57,7 @@ KEY = st.one_of(st.integers(-4, 3), st.slices(5), st.lists(st.integers(-4, 3), m
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(keys=st.tuples(KEY, KEY, KEY))
+@example(keys=([3, -1, -1], 0, 0))  # as many as from 3 to 5
 def test_indexing_is_numpys_outer_indexing(folder, kind, keys):
     path, values = folder
     whole, lazy = expected(values, kind), variable(tuple("abc")[: expected(values, kind).ndim], leaf(path, kind), {})

@@ -1,9 +1,9 @@
 """Arrays that stay in their files until they are asked for.
 
 A leaf has a shape, a dtype and ``read(key)``, where ``key`` holds an integer, a slice or an ascending vector of indices
-for each axis. :class:`Stored` is a dataset of an HDF5 file, :class:`Files` one .npy a frame; :class:`Picked` and
-:class:`Stacked` see other leaves in another order or side by side. A leaf can be pickled and survives a fork: what it
-pickles is a path, and each process opens the file for itself at its first read.
+(some may come twice) for each axis. :class:`Stored` is a dataset of an HDF5 file, :class:`Files` one .npy a frame;
+:class:`Picked` and :class:`Stacked` see other leaves in another order or side by side. A leaf can be pickled and
+survives a fork: what it pickles is a path, and each process opens the file for itself at its first read.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Stored(Leaf):
         parts = []
         for run in _runs(key[axis], chunk):
             block = self.read((*key[:axis], slice(int(run[0]), int(run[-1]) + 1), *key[axis + 1:]))
-            whole = len(run) == run[-1] - run[0] + 1
+            whole = bool((np.diff(run) == 1).all())  # an index may come twice
             parts.append(block if whole else np.take(block, run - run[0], axis=kept))
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=kept)
 
