@@ -18,6 +18,7 @@ from sciencegen.solvers import Isolated, SolverResult, Status, load_simulations,
 
 ROOT = Path(__file__).parents[1]
 CRASH, HANG = (3, 8), 5
+PATIENCE = 10  # seconds for a case: 14 interpreters that start at once on 2 cores make each other wait
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def test_of_14_cases_2_crash_and_1_hangs_and_11_have_results(engine, tmp_path, m
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
     cases = [{"x": float(x), "fail": "crash" if x in CRASH else "hang" if x == HANG else ""} for x in range(14)]
     with engine(tmp_path / "logs") as executor:
-        results = map_simulations(Isolated(Wing(), timeout=2), cases, executor, out=tmp_path / "out")
+        results = map_simulations(Isolated(Wing(), timeout=PATIENCE), cases, executor, out=tmp_path / "out")
     expected = ["crashed" if x in CRASH else "timeout" if x == HANG else "converged" for x in range(14)]
     assert [result.status for result in results] == expected
     assert [result["y"] for result in results if result.status == "converged"] == [
