@@ -86,6 +86,16 @@ def test_a_solver_that_will_not_end_is_killed():
     assert Isolated(deaf, timeout=0.2)().status == "timeout"
 
 
+def test_one_that_has_ended_is_not_asked_to():
+    """Its number may be another process's by now."""
+    child = Isolated(answer).start({})
+    while child.poll() is None:
+        time.sleep(0.01)
+    child.ask()
+    child.end()
+    assert child.code == 0
+
+
 def test_it_ends_when_its_caller_is_gone(tmp_path):
     script = (
         "import os, time\nfrom pathlib import Path\nfrom sciencegen.solvers import Isolated\n"

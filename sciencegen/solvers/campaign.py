@@ -72,7 +72,11 @@ def iterate_simulations(
     out: str | os.PathLike | None = None,
     workers: int | None = None,
 ) -> Iterator[tuple[int, SolverResult]]:
-    """:func:`map_simulations` as it happens: yields `(number of the case, result)`, stored ones first."""
+    """
+    :func:`map_simulations` as it happens: yields `(number of the case, result)`, stored ones first.
+
+    Without an executor, `workers` cases run on while the caller keeps a result, but none is begun or out of time.
+    """
     cases = list(cases)
     # the physics is the inner solver's: another limit of time is no reason to refuse what is stored
     store = None if out is None else Store.open(out, solver.solver if isinstance(solver, Isolated) else solver, cases)

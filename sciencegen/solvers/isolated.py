@@ -115,8 +115,9 @@ class Child:
         self.answer.close()
 
     def ask(self) -> None:
-        """Ask it to end, and do not wait."""
-        os.kill(self.pid, signal.SIGTERM)
+        """Ask it to end, and do not wait; nothing if it has ended, for its number may be another's by now."""
+        if self.code is None:
+            os.kill(self.pid, signal.SIGTERM)
 
     def _ended(self) -> bool:
         if self.code is None:

@@ -46,5 +46,5 @@ def better(judged: Result, again: Result, solves: int) -> Result:
     samples = xarray.concat([judged.samples, again.samples], "sample").isel(sample=order)
     row = {int(seed): i for i, seed in enumerate(judged.seeds)}
     history = judged.history.isel(sample=[row[int(s)] for s in parts["seeds"][order]], missing_dims="ignore")
-    return replace(judged, samples=samples, history=history, **{k: v[order] for k, v in parts.items()},
+    return replace(judged, samples=samples, history=history, nfev=again.nfev, **{k: v[order] for k, v in parts.items()},
                    config=judged.config | {"solves": solves})
