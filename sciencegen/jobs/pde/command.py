@@ -42,9 +42,9 @@ def invert(name: str, /, *, data: Path | None = None, example: Switch = False, o
     model
         Directory of a trained prior (`sciencegen train pde`), instead of the one that is shipped.
     """
+    from ...observations import Observations
     from ..directory import writable
     from . import invert as job
-    from .observations import Observations
 
     start = time.perf_counter()
     if (data is None) != example:

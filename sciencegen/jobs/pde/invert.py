@@ -25,11 +25,11 @@ from ...io.write import save
 from ...layout import Layout
 from ...measure import Measurement
 from ...model import Model, zoo
+from ...observations import Observations, observe
 from ...physics import Burgers, Darcy, Fourier, Heat, Helmholtz, NavierStokes, Poisson
 from ...result import Result
 from ...sample import Multistep, karras
 from ...tasks import Problem, invert
-from .observations import Observations, observe
 from .prior import setup
 
 __all__ = ["System", "check", "equation", "example", "model_of", "solve", "tables", "write"]

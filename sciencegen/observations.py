@@ -26,11 +26,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...files import replacing
-from ...io.content import hdf5
-from ...io.fault import fault
-from ...layout import Layout, Variable
-from ...measure import Measurement, Points
+from .files import replacing
+from .io.content import hdf5
+from .io.fault import fault
+from .layout import Layout, Variable
+from .measure import Measurement, Points
 
 __all__ = ["Observations", "Readings", "observe"]
 
@@ -144,7 +144,7 @@ class Observations:
         except (ValueError, TypeError, AttributeError, OSError) as error:
             raise fault(path, f"a file that is not one of observations ({error})", "a group for each observed part, as "
                         "/u, with 'coordinates' (n, 2), 'values' (n,) and 'noise'",
-                        "write it by Observations(...).save, or see sciencegen.jobs.pde.observations") from error
+                        "write it by Observations(...).save, or see sciencegen.observations") from error
 
 
 def observe(layout: Layout, truth: Mapping[str, Any], where: Mapping[str, Any], noise: float = 0.01, seed: int = 0
