@@ -10,7 +10,6 @@ so that it is whole or not there.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.resources
 import json
 import os
@@ -23,51 +22,17 @@ from typing import Any
 
 import torch
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from .exact import Gaussian
 from .layout import Layout
 from .network import Preconditioned
+from .recipe import Recipe, module_class
 
 __all__ = ["Model", "Recipe", "zoo"]
 
 _FORMAT = "sciencegen model 1"
-_TRUSTED = ("sciencegen", "azula", "torch.nn")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is built: ``Recipe("sciencegen.nets.mlp.MLP", {"size": 30, "width": 256})``.
-
-    Arguments:
-        path: of the class, a ``torch.nn.Module``, importable.
-        arguments: of its constructor, by name: what JSON can say, and recipes of the networks inside it.
-    """
-
-    path: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-
-    def build(self, trusted: Sequence[str] = ()) -> nn.Module:
-        """A new network; ValueError if the class is not in sciencegen, azula, torch.nn or a ``trusted`` package."""
-        cls = _class(self.path, (*_TRUSTED, *trusted))
-        arguments = {k: v.build(trusted) if isinstance(v, Recipe) else v for k, v in self.arguments.items()}
-        try:
-            return cls(**arguments)
-        except TypeError as error:
-            raise ValueError(f"got arguments {dict(self.arguments)} for {self.path}: {error}; expected those of its "
-                             "constructor, by name") from error
-
-    def config(self) -> dict[str, Any]:
-        """Itself as a JSON-ready dictionary; :meth:`from_config` is the inverse."""
-        return {"class": self.path,
-                "arguments": {k: v.config() if isinstance(v, Recipe) else v for k, v in self.arguments.items()}}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Recipe:
-        """The recipe that :meth:`config` wrote down."""
-        inner = {k: cls.from_config(v) if isinstance(v, Mapping) and v.keys() == {"class", "arguments"} else v
-                 for k, v in config["arguments"].items()}
-        return cls(config["class"], inner)
+_PRIORS = ("sciencegen.network",)
 
 
 @dataclass(frozen=True)
@@ -147,8 +112,9 @@ class Model:
     def load(cls, directory: str | os.PathLike, trusted: Sequence[str] = ()) -> Model:
         """The model that :meth:`save` wrote, on the CPU.
 
-        ``trusted`` names packages beside sciencegen, azula and torch.nn whose classes may be built. FileNotFoundError
-        if it is not there; ValueError if it is damaged, of another format, or asks for a class that is not trusted.
+        ``trusted`` names packages whose classes may be built beside those of :mod:`sciencegen.recipe`.
+        FileNotFoundError if it is not there; ValueError if it is damaged, of another format, or asks for a class that
+        is not trusted.
         """
         path = Path(directory)
         config, weights = _read(path)
@@ -178,25 +144,10 @@ def _energy(config: Mapping[str, Any], recipe: Recipe, weights: Mapping[str, Ten
                      for part in ("net.", "data."))
     data = Gaussian.from_state(gaussian)
     dtype = {"float32": torch.float32, "float64": torch.float64}[config["dtype"]]
-    kind = _class(config["energy"]["class"], (*_TRUSTED, *trusted))
+    kind = module_class(config["energy"]["class"], (*_PRIORS, *trusted))
     energy = kind(recipe.build(trusted).to(dtype), data, **config["energy"]["arguments"]).eval()
     energy.net.load_state_dict(net)
     return energy
-
-
-def _class(path: str, trusted: Sequence[str]) -> type[nn.Module]:
-    if not any(path == name or path.startswith(f"{name}.") for name in trusted):
-        raise ValueError(f"got the class {path}; expected one in {', '.join(trusted)}: name its package in "
-                         "'trusted' if you know whose it is")
-    module, _, name = path.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"got the class {path}: {error}; expected one that can be imported: is its package "
-                         "installed, and as new as the model?") from error
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise ValueError(f"got {path}, which is not a torch.nn.Module; expected the path of a network's class")
-    return found
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
