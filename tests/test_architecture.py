@@ -17,9 +17,9 @@ PACKAGE = ROOT / "sciencegen"
 # A module may import only what stands before it. "" is `sciencegen` itself, which re-exports the house below it.
 BASE = ["files", "recipe"]  # for all: files that are whole, and how a network is written down
 HOUSE = [
-    "view", "layout", "calls", "energy", "exact", "network", "noise", "random", "linear", "compose", "measure", "moments", "guide",
-    "constrain", "mcmc", "descent", "sample", "priors", "symmetries", "observations", "states", "metrics",
-    "plot", "result", "run", "tasks", "model", "train", "", "zoo", "jobs", "studies", "cli", "__main__",
+    "view", "layout", "calls", "energy", "exact", "network", "noise", "random", "linear", "compose", "measure",
+    "moments", "guide", "constrain", "mcmc", "descent", "sample", "priors", "symmetries", "observations", "states",
+    "metrics", "plot", "result", "run", "tasks", "model", "train", "", "zoo", "jobs", "studies", "cli", "__main__",
 ]  # fmt: skip
 # Parts that know no energy: in the same way, but apart from the house. nets: networks know no physics.
 APART = ["io", "physics", "airfoil", "solvers"]
