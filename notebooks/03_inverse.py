@@ -30,12 +30,12 @@ from scipy.interpolate import RBFInterpolator
 
 from sciencegen.energy import Residual
 from sciencegen.exact import Gaussian
-from sciencegen.jobs.pde.prior import pairs, setup
 from sciencegen.layout import Layout, Variable
 from sciencegen.measure import Points
 from sciencegen.model import zoo
 from sciencegen.physics import Darcy
 from sciencegen.sample import Multistep, karras
+from sciencegen.studies.pde.prior import pairs, setup
 from sciencegen.tasks import Problem, invert
 
 COUNT = int(os.environ.get("SCIENCEGEN_COUNT", 24))

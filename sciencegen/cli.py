@@ -16,7 +16,7 @@ from . import __version__
 from .jobs.data.command import data
 from .jobs.flow.command import flow
 from .jobs.nbody.command import nbody
-from .jobs.pde.command import invert
+from .studies.pde.command import invert
 
 # Threads that spin while they wait slow a shared machine down thirtyfold; to be said before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -135,7 +135,7 @@ def train_pde(name: str, /, *, grid: int = 32, out: Path | None = None, steps: i
     """
     from dataclasses import replace
 
-    from .jobs.pde import prior
+    from .studies.pde import prior
 
     recipe = prior.setup(name, grid)
     out = out or Path("runs") / f"{name}_{grid}"

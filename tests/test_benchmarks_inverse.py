@@ -18,8 +18,8 @@ from inverse.exact import Bayes, closed, factors
 from inverse.row import Answer, joined
 from inverse.task import Task, questions, tasks
 
-from sciencegen.jobs.pde.prior import pair_layout, pairs, setup
 from sciencegen.physics import NavierStokes
+from sciencegen.studies.pde.prior import pair_layout, pairs, setup
 from sciencegen.tasks import Problem, invert
 
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from sciencegen.exact import Gaussian
-from sciencegen.jobs.pde.prior import gaussian, pair_layout, pairs, setup, turns
 from sciencegen.layout import Layout, Variable
 from sciencegen.noise import Noise
 from sciencegen.physics import Heat
+from sciencegen.studies.pde.prior import gaussian, pair_layout, pairs, setup, turns
 
 from .row import Answer
 from .task import GRID, Question, System, Task

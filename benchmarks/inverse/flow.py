@@ -21,10 +21,10 @@ from torch import Tensor
 
 from sciencegen.exact import Gaussian
 from sciencegen.guide import Moments
-from sciencegen.jobs.pde.prior import pairs, setup
 from sciencegen.linear import linearised
 from sciencegen.noise import Noise
 from sciencegen.physics import NavierStokes
+from sciencegen.studies.pde.prior import pairs, setup
 
 from .row import Answer
 from .task import Question, Task

@@ -17,8 +17,8 @@ import torch
 from common import whole
 from torch import Tensor, nn
 
-from sciencegen.jobs.pde.prior import pairs, setup
 from sciencegen.nets.unet import GridUNet
+from sciencegen.studies.pde.prior import pairs, setup
 
 from .row import Answer
 from .task import GRID, Question, Task

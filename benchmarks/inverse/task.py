@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sciencegen.jobs.pde.prior import pairs, setup
 from sciencegen.measure import Measurement, Points
 from sciencegen.physics import Darcy, Fourier, Heat, Helmholtz, NavierStokes, Poisson
 from sciencegen.physics.fields import white
+from sciencegen.studies.pde.prior import pairs, setup
 
 GRID, FINE, PER_SET = 32, 64, 20
 TEST, TUNE = 1, 2  # seeds of the scored cases (those of datasets/pde_NAME_32.h5) and of those that rows are tuned on

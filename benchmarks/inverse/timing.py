@@ -18,11 +18,11 @@ from torch import Tensor
 
 from sciencegen.exact import Gaussian
 from sciencegen.guide import Moments, dps
-from sciencegen.jobs.pde.prior import setup
 from sciencegen.nets.unet import GridUNet
 from sciencegen.network import Denoiser
 from sciencegen.noise import Noise
 from sciencegen.sample import Heun, Multistep, karras
+from sciencegen.studies.pde.prior import setup
 
 from .diffusion import Counter
 

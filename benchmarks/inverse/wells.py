@@ -23,13 +23,13 @@ from torch import Tensor
 from sciencegen.energy import Energy
 from sciencegen.exact import Gaussian
 from sciencegen.guide import Moments
-from sciencegen.jobs.pde.prior import pairs, setup
 from sciencegen.layout import Layout
 from sciencegen.model import Model
 from sciencegen.moments import gaussian_of
 from sciencegen.noise import Noise
 from sciencegen.physics import Cosine, Wells
 from sciencegen.sample import Multistep, karras
+from sciencegen.studies.pde.prior import pairs, setup
 
 from .exact import fitted
 

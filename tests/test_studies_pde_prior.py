@@ -9,10 +9,10 @@ import torch
 
 from oracles import close, normal
 from sciencegen import cli
-from sciencegen.jobs.pde.prior import Turned, gaussian, pair_layout, pairs, setup, train, turns
 from sciencegen.layout import Layout
 from sciencegen.model import Model, zoo
 from sciencegen.physics import Burgers, Darcy, Fourier, Heat, Helmholtz, NavierStokes, Poisson, Wells
+from sciencegen.studies.pde.prior import Turned, gaussian, pair_layout, pairs, setup, train, turns
 
 D = torch.float64
 @dataclass(frozen=True)

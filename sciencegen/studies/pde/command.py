@@ -1,4 +1,4 @@
-"""``sciencegen invert``: a thin mirror of :mod:`sciencegen.jobs.pde.invert` on the command line."""
+"""``sciencegen invert``: a thin mirror of :mod:`sciencegen.studies.pde.invert` on the command line."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def invert(name: str, /, *, data: Path | None = None, example: Switch = False, o
     model
         Directory of a trained prior (`sciencegen train pde`), instead of the one that is shipped.
     """
+    from ...jobs.directory import writable
     from ...observations import Observations
-    from ..directory import writable
     from . import invert as job
 
     start = time.perf_counter()

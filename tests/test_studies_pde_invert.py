@@ -14,13 +14,13 @@ import xarray
 
 from oracles import close
 from sciencegen import cli
-from sciencegen.jobs.pde import invert as job
 from sciencegen.layout import Layout, Variable
 from sciencegen.model import Model, zoo
 from sciencegen.observations import Observations, Readings, observe
 from sciencegen.physics import Darcy
 from sciencegen.physics.grids import centres
 from sciencegen.result import Result
+from sciencegen.studies.pde import invert as job
 
 pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
 D = torch.float64
