@@ -31,7 +31,8 @@ class Variable:
         loc, scale: physical offset and unit, numbers or tensors that broadcast to ``shape``; ``scale > 0``.
         dims: one name per axis, for :meth:`Layout.to_xarray`; the default is ``NAME_0, NAME_1, ...``.
         units: of the physical value, as a text ("m/s").
-        coords: physical coordinates of named axes, ``{dim: values}``, numbers or texts.
+        coords: physical coordinates of named axes, ``{dim: values}``, numbers or texts; or as an ``xarray.Variable``
+            where there are units to say, or it is not of one axis by itself: ``x (node,)``, ``cells (cell, corner)``.
     """
 
     shape: tuple[int, ...]
@@ -46,10 +47,14 @@ class Variable:
         object.__setattr__(self, "dims", tuple(self.dims))
         if self.dims and len(self.dims) != len(self.shape):
             raise ValueError(f"got dims {self.dims} for shape {self.shape}; expected one name per axis")
+        object.__setattr__(self, "coords", {k: _coordinate(v) for k, v in self.coords.items()})
+        sizes = dict(zip(self.dims, self.shape))
         for name, values in self.coords.items():
-            if name not in self.dims or len(values) != self.shape[self.dims.index(name)]:
-                raise ValueError(f"got {len(values)} coordinates of '{name}'; expected them to match an axis: "
-                                 f"dims {self.dims}, shape {self.shape}")
+            own = dict(values.sizes) if isinstance(values, xarray.Variable) else {name: len(values)}
+            lone = name in sizes or not isinstance(values, xarray.Variable)
+            if (lone and own.keys() != {name} & sizes.keys()) or any(sizes.get(k, n) != n for k, n in own.items()):
+                raise ValueError(f"got {' x '.join(map(str, own.values()))} coordinates of '{name}'; expected them to "
+                                 f"match an axis: dims {self.dims}, shape {self.shape}")
         if not bool(((scale := self.flat(self.scale)) > 0).all() and scale.isfinite().all()):
             raise ValueError(f"got scale {self.scale}; expected positive finite numbers")
 
@@ -65,7 +70,8 @@ class Variable:
     def config(self) -> dict[str, Any]:
         """Itself as JSON-ready numbers and lists; ``Variable(**config)`` is the inverse."""
         plain = {k: v.tolist() if isinstance(v, Tensor) else v for k, v in (("loc", self.loc), ("scale", self.scale))}
-        coords = {k: np.asarray(v).tolist() for k, v in self.coords.items()}
+        coords = {k: {"dims": list(v.dims), "values": v.values.tolist(), "attrs": dict(v.attrs)}
+                  if isinstance(v, xarray.Variable) else np.asarray(v).tolist() for k, v in self.coords.items()}
         return {"shape": list(self.shape), **plain, "dims": list(self.dims), "units": self.units, "coords": coords}
 
 
@@ -122,7 +128,7 @@ class Layout:
             variable = self.variables[name]
             dims = variable.dims or tuple(f"{name}_{i}" for i in range(len(variable.shape)))
             data[name] = ((*batch[: x.ndim - 1], *dims), value.numpy(), {"units": variable.units})
-            coords |= {k: np.asarray(v) for k, v in variable.coords.items()}
+            coords |= {k: v if isinstance(v, xarray.Variable) else np.asarray(v) for k, v in variable.coords.items()}
         return xarray.Dataset(data, coords)
 
     def __getitem__(self, name: str) -> View:
@@ -145,3 +151,10 @@ class Layout:
 
     def __repr__(self) -> str:
         return f"Layout({', '.join(f'{k}={v.shape}' for k, v in self.variables.items())})"
+
+
+def _coordinate(values: Any) -> Any:
+    """What :meth:`Variable.config` wrote of a coordinate, as it was."""
+    if isinstance(values, Mapping):
+        return xarray.Variable(tuple(values["dims"]), np.asarray(values["values"]), values["attrs"])
+    return values
