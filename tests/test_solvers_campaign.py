@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock, current_thread
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,15 @@ from sciencegen.energy import Energy
 from sciencegen.exact import Gaussian
 from sciencegen.layout import Layout
 from sciencegen.sample import Heun, karras
-from sciencegen.solvers import Judge, SolverResult, Status, iterate_simulations, load_simulations, map_simulations
+from sciencegen.solvers import (
+    Isolated,
+    Judge,
+    SolverResult,
+    Status,
+    iterate_simulations,
+    load_simulations,
+    map_simulations,
+)
 from sciencegen.solvers.store import digest
 from sciencegen.tasks import Problem, design
 
@@ -169,6 +178,114 @@ def test_another_question_is_refused(tmp_path, threads, solver, asked, message):
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
+def slope(s):
+    return lambda x: SolverResult(Status.CONVERGED, {"y": s * x})
+
+
+def test_an_edited_solver_is_refused_in_words_and_may_be_declared_the_same(tmp_path):
+    map_simulations(slope(1.0), cases(2), out=tmp_path)
+    with pytest.raises(ValueError, match=r"expected the same, but '<lambda>: closure s' was 1.0, is 2.0; .*"
+                                         r'write "known": null into .*cases.json') as refused:
+        map_simulations(slope(2.0), cases(2), out=tmp_path)
+    assert "\n" not in str(refused.value)
+    manifest = tmp_path / "cases.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"known": None}))
+    assert [r["y"] for r in map_simulations(slope(2.0), cases(3), out=tmp_path)] == [0, 1, 4]
+    with pytest.raises(ValueError, match="was 2.0, is 1.0"):
+        map_simulations(slope(1.0), cases(3), out=tmp_path)
+
+
+def test_a_campaign_of_version_1_is_refused_in_words(tmp_path):
+    map_simulations(slope(1.0), cases(2), out=tmp_path)
+    manifest = tmp_path / "cases.json"
+    found = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({"solver": found["solver"], "cases": found["cases"]}))
+    with pytest.raises(ValueError, match="written by version 1, which knew .* by its name alone; expected results"):
+        map_simulations(slope(1.0), cases(2), out=tmp_path)
+    manifest.write_text(json.dumps({"solver": found["solver"], "cases": found["cases"], "known": None}))
+    assert [r["y"] for r in map_simulations(slope(1.0), cases(2), out=tmp_path)] == [0, 1]
+
+
+def test_what_a_killed_process_left_unsaid_is_asked_again(tmp_path):
+    def solver(x):
+        if x == 1 and not (tmp_path / "memory").exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return SolverResult(Status.CONVERGED, {"y": x})
+
+    first = map_simulations(solver, cases(3), out=tmp_path / "out")
+    assert [r.status for r in first] == ["converged", "crashed", "converged"]
+    assert [r.lost for r in first] == [False, True, False]
+    assert load_simulations(tmp_path / "out").status.values.tolist() == ["converged", "not run", "converged"]
+    (tmp_path / "memory").touch()
+    assert [r["y"] for r in map_simulations(solver, cases(3), out=tmp_path / "out")] == [0, 1, 2]
+
+
+def test_only_a_longer_time_limit_tries_again_what_was_stopped(tmp_path):
+    def solver(x):
+        with (tmp_path / "seen").open("a") as file:
+            file.write(f"{x:g} ")
+        time.sleep(0.5 * x)
+        return SolverResult(Status.CONVERGED, {"y": x})
+
+    for limit, seen, status in [(0.2, "0 1 ", "timeout"), (0.2, "0 1 ", "timeout"), (0.1, "0 1 ", "timeout"),
+                                (None, "0 1 1 ", "converged"), (0.1, "0 1 1 ", "converged")]:
+        found = map_simulations(Isolated(solver, limit), cases(2), out=tmp_path / "out")
+        assert [r.status for r in found] == ["converged", status]
+        assert sorted((tmp_path / "seen").read_text().split()) == sorted(seen.split())
+
+
+def test_a_full_disk_costs_no_result(tmp_path, monkeypatch):
+    full = SimpleNamespace(free=0)
+    monkeypatch.setattr("sciencegen.solvers.store.shutil.disk_usage", lambda path: full)
+    with pytest.warns(UserWarning, match="case . is not stored in .*no room: .* GB needed, 0 GB free"):
+        assert [r["y"] for r in map_simulations(slope(1.0), cases(2), out=tmp_path)] == [0, 1]
+    full.free = 1e9
+    assert load_simulations(tmp_path).status.values.tolist() == ["not run", "not run"]
+    map_simulations(slope(1.0), cases(2), out=tmp_path)
+    assert load_simulations(tmp_path).y.values.tolist() == [0, 1]
+
+
+def test_one_run_at_a_time(tmp_path):
+    path = iterate_simulations(slope(1.0), cases(2), out=tmp_path)
+    next(path)
+    with pytest.raises(ValueError, match=rf"in use by process {os.getpid()} on .*, this one: .*expected one run"):
+        map_simulations(slope(1.0), cases(2), out=tmp_path)
+    assert load_simulations(tmp_path).sizes["case"] == 2  # reading needs no lock
+    path.close()
+    assert [r["y"] for r in map_simulations(slope(1.0), cases(2), out=tmp_path)] == [0, 1]
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_a_finished_campaign_is_read_without_a_lock(tmp_path):
+    map_simulations(slope(1.0), cases(2), out=tmp_path)
+    before = sorted((p.name, p.stat().st_mtime_ns) for p in [tmp_path, *tmp_path.iterdir()])
+    map_simulations(slope(1.0), cases(2), out=tmp_path)
+    assert sorted((p.name, p.stat().st_mtime_ns) for p in [tmp_path, *tmp_path.iterdir()]) == before
+
+
+def test_drafts_of_killed_runs_are_removed(tmp_path):
+    map_simulations(slope(1.0), cases(1), out=tmp_path)
+    drafts = [tmp_path / ".000001.npz.77.new", tmp_path / ".cases.json.host.77.ab12.new"]
+    for path in (*drafts, tmp_path / ".mine"):
+        path.touch()
+    map_simulations(slope(1.0), cases(2), out=tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".mine", "000000.npz", "000001.npz", "cases.json"]
+
+
+def draw(x: float, seed: int = -1) -> SolverResult:
+    return SolverResult(Status.CONVERGED, {"y": np.random.default_rng(seed).normal(), "seed": seed})
+
+
+def test_a_solver_that_takes_a_seed_gets_one_a_case_and_it_is_stored(tmp_path):
+    same = [{"x": 0.0}, {"x": 0.0}, {"x": 0.0, "seed": 7}]
+    results = map_simulations(Isolated(draw, 60), same, out=tmp_path)
+    assert [r["seed"] for r in results] == [0, 1, 7]
+    assert len({float(r["y"]) for r in results}) == 3
+    assert [float(r["y"]) for r in map_simulations(draw, same)] == [float(r["y"]) for r in results]
+    assert load_simulations(tmp_path).asked_seed.values.tolist() == [0, 1, 7]
+    assert len(map_simulations(draw, [*same, {"x": 1.0}], out=tmp_path)) == 4
+
+
 def test_a_directory_of_the_users_is_left_alone(tmp_path, threads):
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(ValueError, match=r"with \['thesis.tex'\] in it; expected a new or empty directory"):
@@ -264,10 +381,26 @@ def test_the_table_is_aligned_padded_and_nan_unless_converged(tmp_path, threads)
     table.to_netcdf(tmp_path / "table.nc", engine="h5netcdf")
 
 
+def test_names_that_are_taken_and_shapes_that_differ_do_not_spoil_the_table(tmp_path, threads):
+    answers = [{"case": 1.0, "point": [1.0, 2.0], "status": 3.0, "y": 1.0, "y_axis0": 4.0, "field_p": 5.0},
+               {"case": 2.0, "y": np.arange(3.0)}, {"y": np.ones((2, 2))}, {"y": np.zeros((0, 2)), "field_p": "text"}]
+    map_simulations(lambda k: SolverResult(Status.CONVERGED, answers[k], {"p": np.arange(k)}),
+                    [{"k": k, "case": None} if k == 3 else {"k": k} for k in range(4)], threads, tmp_path)
+    table = load_simulations(tmp_path)
+    assert table.status.values.tolist() == ["converged"] * 3 + ["crashed"]  # a case that the solver does not take
+    assert table.value_case.values.tolist()[:2] == [1, 2]
+    assert table.value_status.values[0] == 3
+    assert table.field_p.values.tolist()[0] == 5
+    assert table.y.shape == (4, 3, 2)
+    assert table.value_point.dims == table.y.dims[:2] == ("case", "point")
+    np.testing.assert_array_equal(table.y[1, :, 0], np.arange(3))
+    np.testing.assert_array_equal(table.y[2, :2], np.ones((2, 2)))
+
+
 def test_a_result_that_cannot_be_stored_is_a_crash(tmp_path, threads):
     (result,) = map_simulations(lambda x: SolverResult(Status.CONVERGED, {"y": object()}), cases(1), threads, tmp_path)
     assert result.status == "crashed"
-    assert "got ['value/y'] of type object; expected a solver's values" in result.log
+    assert "got the value 'y' (object of type object); expected a solver's values" in result.log
     assert json.loads((tmp_path / "cases.json").read_text())["cases"] == [digest({"x": 0.0})]
 
 

@@ -3,6 +3,7 @@
 import ctypes
 import faulthandler
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -55,12 +56,58 @@ def test_it_is_another_process_and_the_callers_is_untouched():
     (lambda: (faulthandler.disable(), ctypes.string_at(0)), "died of SIGSEGV"),
     (lambda: sys.exit(4), "SystemExit: 4"),
     (lambda: 1 / 0, "ZeroDivisionError"),
-    (lambda: answer(f=lambda: 0), "pickle"),
+    (lambda: os._exit(0), "exit status 0 and left no answer"),
 ])  # fmt: skip
 def test_a_process_that_dies_says_of_what(end, words):
     found = Isolated(end)()
     assert found.status == "crashed"
     assert words in found.log
+
+
+@pytest.mark.parametrize("end, lost", [
+    (lambda: os.kill(os.getpid(), signal.SIGKILL), True),  # as a kernel does that is out of memory
+    (lambda: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(60)), True),  # as a scheduler does whose time is up
+    (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)) or answer(y=np.ones(9)), True),  # no room for the answer
+    (lambda: (faulthandler.disable(), os.abort()), False),
+    (lambda: os._exit(0), False),
+    (lambda: sys.exit(4), False),
+    (lambda: os.closerange(3, 100) or answer(y=1.0), False),
+])  # fmt: skip
+def test_an_answer_that_never_came_is_told_from_a_crash(end, lost):
+    found = Isolated(end)()
+    assert (found.status, found.lost) == ("crashed", lost)
+    assert found.wall_s > 0
+
+
+@pytest.mark.parametrize("own_session", [False, True])
+@pytest.mark.parametrize("end", [answer, lambda: (faulthandler.disable(), os.abort()), lambda: 1 / 0])
+def test_what_a_case_started_ends_with_it_however_that_ends(tmp_path, own_session, end):
+    def solver():
+        program = subprocess.Popen(["sleep", "600"], start_new_session=own_session)
+        (tmp_path / "pid").write_text(str(program.pid))
+        return end()
+
+    Isolated(solver)()
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+def test_a_case_in_a_case_is_swept_with_it(tmp_path):
+    def inner():
+        program = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        (tmp_path / "pid").write_text(str(program.pid))
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
+
+    assert Isolated(Isolated(inner))().lost
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+def test_a_solver_that_comes_back_twice_answers_once():
+    assert Isolated(lambda: answer(pid=os.getpid(), child=os.fork() == 0))()["child"] == 0
+
+
+def test_the_time_is_measured():
+    assert 0.1 <= Isolated(lambda: (time.sleep(0.1), answer())[1])().wall_s < 10
 
 
 def test_a_hanging_solver_is_ended_with_what_it_started(tmp_path):

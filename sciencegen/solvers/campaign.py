@@ -9,18 +9,19 @@ cluster, a pool of threads). :class:`Judge` asks a solver about designs.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from sciencegen.solvers.isolated import Isolated
+from sciencegen.solvers.isolated import Child, Isolated
 from sciencegen.solvers.solver import Solver, SolverResult, Status, crashed, guarded
 from sciencegen.solvers.store import Store
 
@@ -53,12 +54,19 @@ def map_simulations(
     Without an executor, `workers` cases (as many as there are cores) run here at a time, each in a process of its own
     (:class:`Isolated`). `executor` is anything with `submit`; the caller keeps and closes it. For it, wrap a solver
     that may kill or hang its worker: `Isolated(solver, timeout=600)`. An exception in a worker, a worker that dies and
-    a return value that is no :class:`SolverResult` become `crashed` with the traceback in the log.
+    anything returned that is no :class:`SolverResult` of plain numbers become `crashed` with the reason in the log.
+
+    A solver that takes an argument `seed` is given one a case, the case's number, unless the case has one.
 
     `out` is a directory in which every result is stored as it comes; :func:`load_simulations` reads it, finished or
-    not. A second run with the same `out` repeats no case that a solver has answered; one whose program was missing, or
-    whose worker was lost, it tries again. ValueError where `out` holds other cases (more at the end are welcome) or
-    another solver; TypeError for cases of which that cannot be told (see :func:`sciencegen.solvers.store.digest`).
+    not. A second run with the same `out` repeats no case that the solver has answered, failures included. It tries
+    again what is `lost` (a worker or process that was killed, a full disk), whose program was missing, and what was
+    stopped after a shorter `timeout` than :class:`Isolated` has now.
+
+    Raises:
+        ValueError: `out` holds other cases (more at the end are welcome) or results of another solver (see
+            :func:`sciencegen.solvers.identity.identity` for what counts), or another run is at work in it.
+        TypeError: cases or a solver of which nobody could tell whether they are the same, with `out`.
     """
     cases = list(cases)
     found = dict(iterate_simulations(solver, cases, executor, out, workers))
@@ -77,21 +85,23 @@ def iterate_simulations(
 
     Without an executor, `workers` cases run on while the caller keeps a result, but none is begun or out of time.
     """
-    cases = list(cases)
     # the physics is the inner solver's: another limit of time is no reason to refuse what is stored
-    store = None if out is None else Store.open(out, solver.solver if isinstance(solver, Isolated) else solver, cases)
-    todo = {}
-    for number, case in enumerate(cases):
-        stored = None if store is None else store.load(number)
-        if stored is None:
-            todo[number] = case
-        else:
-            yield number, stored[0]
-    running = _locally(solver, todo, workers) if executor is None else _on(executor, solver, todo)
-    for number, result, lost in running:
-        if store is not None and not lost and result.status != Status.MISSING:
-            result = store.save(number, cases[number], result)
-        yield number, result
+    inner, limit = (solver.solver, solver.timeout) if isinstance(solver, Isolated) else (solver, None)
+    asked = _seeded(inner, list(cases))
+    if out is None:
+        yield from _run(solver, dict(enumerate(asked)), executor, workers)
+        return
+    store = Store.open(out, inner, asked)
+    done = store.done(len(asked), limit)
+    with store.writing() if len(done) < len(asked) else nullcontext(store) as store:
+        done = store.done(len(asked), limit)  # again: another run may have been at work
+        for number in done:
+            yield number, store.load(number)[0]
+        left = {number: case for number, case in enumerate(asked) if number not in done}
+        for number, result in _run(solver, left, executor, workers):
+            if not result.lost and result.status != Status.MISSING:
+                store.save(number, asked[number], result, limit)
+            yield number, result
 
 
 def load_simulations(out: str | os.PathLike) -> xarray.Dataset:
@@ -100,8 +110,8 @@ def load_simulations(out: str | os.PathLike) -> xarray.Dataset:
 
     `status` (text, "not run" for a case that is not done), `wall_s` (seconds) and `log`; every value under its own
     name, `(case,)` or `(case, point)`, NaN unless converged; fields as `field_NAME`; inputs as coordinates
-    `asked_NAME`, their further axes named after them. Shorter cases are padded with NaN (text with ""). A value called
-    like one of the first three is `value_NAME`.
+    `asked_NAME`, their further axes named after them. Shorter cases are padded with NaN (text with ""), and fill the
+    first entries of axes that they lack. A value whose name is taken is `value_NAME`.
     """
     from sciencegen.solvers.table import to_dataset  # xarray: a worker that only solves starts in a third of the time
 
@@ -134,21 +144,31 @@ class Judge:
         return first.new_tensor(np.array(scores, dtype=float).reshape(-1))
 
 
-def _locally(
-    solver: Solver, cases: Mapping[int, Case], workers: int | None
-) -> Iterator[tuple[int, SolverResult, bool]]:
+def _seeded(solver: Solver, cases: list[Case]) -> list[Case]:
+    """The cases, each with a `seed` of its own where the solver takes one."""
+    try:
+        takes = "seed" in signature(solver).parameters
+    except (TypeError, ValueError):  # a function in C
+        takes = False
+    return [{"seed": number} | dict(case) for number, case in enumerate(cases)] if takes else cases
+
+
+def _run(
+    solver: Solver, cases: Mapping[int, Case], executor: Executor | None, workers: int | None
+) -> Iterator[tuple[int, SolverResult]]:
+    return _locally(solver, cases, workers) if executor is None else _on(executor, solver, cases)
+
+
+def _locally(solver: Solver, cases: Mapping[int, Case], workers: int | None) -> Iterator[tuple[int, SolverResult]]:
     """Processes that this thread starts and looks after: a fork while other threads hold locks can wait for ever."""
     alone = solver if isinstance(solver, Isolated) else Isolated(solver)
     waiting, running, done, pause = deque(cases.items()), {}, {}, SHORTEST
     try:
         while waiting or running or done:
-            while waiting and len(running) < (workers or os.cpu_count() or 1):
-                number, case = waiting.popleft()
-                running[number] = alone.start(case)
-            for number, found in done.items():  # after the next ones have begun: the caller may take its time
-                yield number, found, False
-            done = {number: found for number, child in running.items() if (found := child.poll()) is not None}
-            for number in done:
+            ended = _begin(alone, waiting, running, workers or os.cpu_count() or 1)
+            yield from done.items()  # after the next ones have begun: the caller may take its time
+            done = ended | {number: found for number, child in running.items() if (found := child.poll()) is not None}
+            for number in done.keys() & running.keys():
                 running.pop(number).end()
             if not done:
                 time.sleep(pause)
@@ -160,7 +180,21 @@ def _locally(
             child.end()
 
 
-def _on(executor: Executor, solver: Solver, cases: Mapping[int, Case]) -> Iterator[tuple[int, SolverResult, bool]]:
+def _begin(
+    alone: Isolated, waiting: deque[tuple[int, Case]], running: dict[int, Child], most: int
+) -> dict[int, SolverResult]:
+    """Start what waits, up to `most` at a time; returns what the machine refuses to start while nothing else runs."""
+    while waiting and len(running) < most:
+        number, case = waiting[0]
+        try:
+            running[number] = alone.start(case)
+        except OSError as error:  # no process or file is to be had: when another has ended, perhaps
+            return {} if running else {waiting.popleft()[0]: crashed(error, lost=True)}
+        waiting.popleft()
+    return {}
+
+
+def _on(executor: Executor, solver: Solver, cases: Mapping[int, Case]) -> Iterator[tuple[int, SolverResult]]:
     futures = {number: _submit(executor, solver, case) for number, case in cases.items()}
     try:
         yield from _gather(futures)
@@ -172,27 +206,30 @@ def _on(executor: Executor, solver: Solver, cases: Mapping[int, Case]) -> Iterat
 
 def _submit(executor: Executor, solver: Solver, case: Case) -> Any:
     try:
-        return executor.submit(guarded, solver, case)
+        # Dask takes equal calls for one, and keeps its answer; a solver that draws at random has many
+        options = {"pure": False} if "pure" in signature(executor.submit).parameters else {}
+        return executor.submit(guarded, solver, case, **options)
     except Exception as error:  # a broken or closed pool refuses here instead of in `result`
         refused: Future = Future()
         refused.set_exception(error)
         return refused
 
 
-def _gather(futures: dict[int, Any]) -> Iterator[tuple[int, SolverResult, bool]]:
-    """Yields number, result and whether the worker was lost, as they end; takes from `futures` what it has yielded."""
+def _gather(futures: dict[int, Any]) -> Iterator[tuple[int, SolverResult]]:
+    """Yields number and result as they end; takes from `futures` what it has yielded."""
     pause = SHORTEST
     while futures:
         done = [number for number, future in futures.items() if future.done()]
         for number in done:
-            yield number, *_result(futures.pop(number))
+            yield number, _result(futures.pop(number))
         pause = SHORTEST if done else min(2 * pause, LONGEST)
         if futures:
             time.sleep(pause)
 
 
-def _result(future: Any) -> tuple[SolverResult, bool]:
+def _result(future: Any) -> SolverResult:
+    """What a worker said; `lost` where the worker or what it carried was."""
     try:
-        return future.result(), False
-    except (Exception, asyncio.CancelledError) as error:  # Dask cancels what it cannot run
-        return crashed(error), True
+        return future.result()
+    except BaseException as error:  # Dask cancels what it cannot run; sys.exit and Ctrl-C end a worker
+        return crashed(error, lost=True)

@@ -1,8 +1,9 @@
 """
-One run of a command-line program that may hang.
+One run of a command-line program that may hang, and the end of all that it started.
 
 A program started by another program outlives it unless the whole group is ended, so every run gets a session of its own
-and the whole session ends when time is up or the caller is interrupted (POSIX only).
+and the whole session ends when time is up or the caller is interrupted (POSIX only). A program that began a session of
+its own is no part of that group any more; on Linux it is still known by a mark in the environment that it inherited.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Finished", "run"]
+__all__ = ["MARK", "Finished", "run", "sweep"]
+
+MARK = "SCIENCEGEN_CASE"  # the variable whose value all processes of a case inherit
 
 
 @dataclass(frozen=True)
@@ -57,3 +61,27 @@ def run(
     if code is not None and code > 128:  # how a shell script reports a signal
         code = 128 - code
     return Finished(code, output.decode(errors="replace"))
+
+
+def sweep(group: int, mark: str) -> None:
+    """Kill a process group and, on Linux, the user's processes that started with `mark` in their environment."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+    for _ in range(10):  # one that is just being started is found in the next round
+        found = _marked(mark.encode())
+        for pid in found:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        if not found:
+            return
+
+
+def _marked(mark: bytes) -> list[int]:
+    found = []
+    with suppress(OSError), os.scandir("/proc") as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if entry.name.isdigit() and entry.stat().st_uid == os.getuid():
+                    environment = Path(entry.path, "environ").read_bytes()
+                    found += [int(entry.name)] if mark in environment else []
+    return found

@@ -3,21 +3,32 @@ One contract for other people's programs: named physical parts in, a :class:`Sol
 
 A solver judges designs, so a failed case is an answer like any other: it carries a status, the program's own words and
 NaN where a number would have been. It never raises for a case that the program could not solve and never fills in a
-plausible number. A solver is any function of its own, so it is not trusted with that: :func:`guarded` turns whatever it
-raises or returns into a result, and :class:`sciencegen.solvers.Isolated` survives what cannot be caught.
+plausible number. A solver is any function of its own, so it is not trusted with that: :func:`guarded` runs where the
+solver runs, on whatever executor, and what leaves it is a result of plain numbers, text and arrays. Whatever else the
+solver raised or returned became `crashed`; :class:`sciencegen.solvers.Isolated` survives what cannot be caught.
+
+Some failures are the machine's and not the solver's: no memory, no room on a disk, a process that somebody killed. Such
+a result is `lost`: nothing is known of the case, and a campaign asks again at its next run.
 """
 
 from __future__ import annotations
 
+import errno
+import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["Solver", "SolverResult", "Status", "crashed", "guarded"]
+__all__ = ["PLAIN", "Solver", "SolverResult", "Status", "array", "checked", "crashed", "guarded", "is_tensor"]
+
+PLAIN = "biufcSU"  # numpy's kinds of numbers and text
+MACHINE = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ESTALE,
+}  # fmt: skip  # the errors of a machine that has run out of something
 
 
 class Status(StrEnum):
@@ -36,8 +47,9 @@ class SolverResult:
     What one simulation said.
 
     `values` holds numbers or arrays aligned with what was asked, `fields` larger arrays by name, in the solver's
-    documented units; a value is NaN wherever the program did not converge. `wall_s` is in seconds, `log` says what
-    happened and, after a failure, ends with the last words of the program.
+    documented units; a value is NaN wherever the program did not converge. `wall_s` is in seconds, measured from
+    outside where the solver leaves it at 0. `log` says what happened and, after a failure, ends with the last words of
+    the program. `lost` says that no answer came, for a reason that may be gone tomorrow: it is not stored.
     """
 
     status: Status
@@ -45,6 +57,7 @@ class SolverResult:
     fields: Mapping[str, np.ndarray] = field(default_factory=dict)
     wall_s: float = 0.0
     log: str = ""
+    lost: bool = False
 
     def __getitem__(self, name: str) -> float | np.ndarray:
         """The value called `name`; NaN where a failed simulation left none; KeyError where a good one has none."""
@@ -60,16 +73,74 @@ class Solver(Protocol):
 
 
 def guarded(solver: Solver, case: Mapping[str, Any]) -> SolverResult:
-    """`solver(**case)`; an exception, or a return value that is no :class:`SolverResult`, becomes `crashed`."""
+    """`solver(**case)` as :func:`checked`; an exception, also one about what it returned, becomes `crashed`."""
+    start = time.monotonic()
     try:
-        result = solver(**case)
-    except Exception as error:
-        return crashed(error)
-    if isinstance(result, SolverResult):
-        return result
-    return crashed(TypeError(f"a solver returns a SolverResult; got {type(result).__name__} from {solver!r}"))
+        result = checked(solver(**case))
+    except KeyboardInterrupt:  # it means the campaign, not this case
+        raise
+    except BaseException as error:  # sys.exit too
+        result = crashed(error)
+    return result if result.wall_s else replace(result, wall_s=time.monotonic() - start)
 
 
-def crashed(error: BaseException) -> SolverResult:
-    """The result of a case that ended in `error`: no values, the traceback in the log."""
-    return SolverResult(Status.CRASHED, {}, log="".join(traceback.format_exception(error)))
+def checked(result: Any) -> SolverResult:
+    """
+    `result` with a known status and with names and :func:`array` for values and fields.
+
+    Raises:
+        TypeError, ValueError: for anything else, in words; a converged number never hides behind a bad one.
+    """
+    if not isinstance(result, SolverResult):
+        raise TypeError(f"a solver returns a SolverResult; got {type(result).__name__}")
+    if result.status not in set(Status):
+        raise ValueError(f"got the status {result.status!r}; expected one of {', '.join(Status)}")
+    log = result.log if isinstance(result.log, str) else str(result.log or "")
+    values, fields = _arrays(result.values, "value"), _arrays(result.fields, "field")
+    return SolverResult(Status(result.status), values, fields, float(result.wall_s), log, bool(result.lost))
+
+
+def crashed(error: BaseException, lost: bool | None = None) -> SolverResult:
+    """The result of a case that ended in `error`: no values, the traceback in the log; lost if the machine failed."""
+    if lost is None:
+        lost = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in MACHINE)
+    return SolverResult(Status.CRASHED, {}, log="".join(traceback.format_exception(error)), lost=lost)
+
+
+def array(value: Any) -> np.ndarray:
+    """
+    Numbers or text, of any shape, as numpy has them; tensors lose their gradient, masked numbers are NaN.
+
+    Raises:
+        TypeError: for what is neither (None, objects, dates, sets). ValueError for lists of unequal length.
+    """
+    if is_tensor(value):
+        value = value.detach().cpu()
+        value = value.float() if "bfloat16" in str(value.dtype) else value
+    if isinstance(value, np.ma.MaskedArray):
+        value = value.astype(np.result_type(value.dtype, np.float32)).filled(np.nan)
+    found = np.asarray(value)
+    if found.dtype.kind not in PLAIN:
+        raise TypeError(f"{type(value).__name__} of type {found.dtype}")
+    return found
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether `value` is a tensor of torch, which this package of programs does not import."""
+    return all(hasattr(type(value), name) for name in ("detach", "cpu", "requires_grad"))
+
+
+def _arrays(group: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    if not isinstance(group, Mapping):
+        raise TypeError(f"got {type(group).__name__} for a result's {kind}s; expected a mapping of names")
+    if odd := [name for name in group if not isinstance(name, str)]:
+        raise TypeError(f"got {odd[0]!r} for the name of a {kind}; expected text")
+    found = {}
+    for name, value in group.items():
+        try:
+            name.encode()
+            found[name] = array(value).copy()[()]  # a solver may use its arrays again
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(f"got the {kind} {name!r} ({error}); expected a solver's values and fields to be numbers, "
+                            "text or arrays of them") from error
+    return found

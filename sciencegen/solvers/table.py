@@ -18,7 +18,7 @@ from sciencegen.solvers.solver import SolverResult, Status
 __all__ = ["NOT_RUN", "to_dataset"]
 
 NOT_RUN = "not run"
-ABOUT = ("status", "wall_s", "log")
+ABOUT, DIMS = ("status", "wall_s", "log"), ("case", "point")
 Columns = dict[str, list[np.ndarray | None]]
 
 
@@ -31,16 +31,23 @@ def to_dataset(stored: Sequence[tuple[SolverResult, Mapping[str, np.ndarray]] | 
     about = {"status": ("case", np.array([NOT_RUN if r is None else str(r.status) for r in results], dtype=str)),
              "wall_s": ("case", np.array([np.nan if r is None else r.wall_s for r in results])),
              "log": ("case", np.array(["" if r is None else r.log for r in results], dtype=str))}
-    points = _aligned(values)
+    points, taken, asked = _aligned(values), {*ABOUT, *DIMS}, []
     for prefix, columns in groups.items():
         for name, column in columns.items():
-            own = name if prefix == "value" and name not in ABOUT else f"{prefix}_{name}"
-            data = _stack(column)
-            axes = [f"{own}_axis{k}" for k in range(data.ndim - 1)]
+            data = _stack(column, points if prefix == "value" else 0)
+            own = name if prefix == "value" else f"{prefix}_{name}"
+            while {own, *_axes(own, data.ndim - 1)} & taken:
+                own = f"{prefix}_{own}"
+            axes = _axes(own, data.ndim - 1)
             axes[:1] = ["point"] if axes and prefix == "value" and points else axes[:1]
             about[own] = (("case", *axes), data)
-    asked = [name for name in about if name.startswith("asked_") and name[6:] in groups["asked"]]
+            taken |= {own, *axes}
+            asked += [own] if prefix == "asked" else []
     return xarray.Dataset(about, {"case": np.arange(len(stored))}, {"solver": solver}).set_coords(asked)
+
+
+def _axes(name: str, rank: int) -> list[str]:
+    return [f"{name}_axis{k}" for k in range(rank)]
 
 
 def _believed(result: SolverResult) -> dict[str, np.ndarray]:
@@ -54,22 +61,27 @@ def _columns(rows: Sequence[Mapping[str, np.ndarray] | None]) -> Columns:
     return {k: [None if row is None or k not in row else np.asarray(row[k]) for row in rows] for k in names}
 
 
-def _aligned(values: Columns) -> bool:
-    """Whether the first axes of all arrays of a case are equally long: what was asked, point by point."""
+def _aligned(values: Columns) -> int:
+    """How many points a case has at most, where the first axes of all its arrays are as long; 0 where they are not."""
     lengths = [{len(array) for array in case if array is not None and array.ndim} for case in zip(*values.values())]
-    return all(len(found) <= 1 for found in lengths)
+    return max((n for found in lengths for n in found), default=0) if all(len(found) <= 1 for found in lengths) else 0
 
 
-def _stack(column: Sequence[np.ndarray | None]) -> np.ndarray:
-    """`(case, *largest shape)`, padded; a single number stands for a whole row, as in a failed case."""
+def _stack(column: Sequence[np.ndarray | None], least: int) -> np.ndarray:
+    """`(case, *largest shape)`, padded; a single number stands for a whole row, fewer axes for the first ones.
+
+    The first axis is `least` long, or more.
+    """
     there = [array for array in column if array is not None]
     rank = max(array.ndim for array in there)
-    shape = tuple(max(n) for n in zip(*(array.shape for array in there if array.ndim == rank)))
+    shape = tuple(max(n) for n in zip(*((*a.shape, *(1,) * (rank - a.ndim)) for a in there if a.ndim or not rank)))
+    shape = (max(shape[0], least), *shape[1:]) if rank else ()
     text = any(array.dtype.kind in "SU" for array in there)
     kind, blank = (object, "") if text else (np.result_type(float, *there), np.nan)
     full = np.full((len(column), *shape), blank, dtype=kind)
     for number, array in enumerate(column):
         if array is not None and not (text and array.dtype.kind not in "SU"):
-            where = tuple(map(slice, array.shape)) if array.ndim == rank else ()
+            first = (0,) * (rank - array.ndim)
+            where = (*map(slice, array.shape), *first) if array.ndim else ()
             full[(number, *where)] = array
     return full.astype(str) if text else full
