@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +21,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{path}: got a directory; expected the name of the file to write; name a file in it")
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    drawn = secrets.token_hex(4)  # a directory that hosts share may have two processes of one number
+    new = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.{drawn}.new")
     try:
         yield new
         os.replace(new, path)
