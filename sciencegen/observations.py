@@ -26,9 +26,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .files import replacing
-from .io.content import hdf5
-from .io.fault import fault
+from .files import fault, replacing
+from .io.source import Source, source
 from .layout import Layout, Variable
 from .measure import Measurement, Points
 
@@ -135,14 +134,17 @@ class Observations:
     @classmethod
     def load(cls, path: str | os.PathLike) -> Observations:
         """Read the file; FileNotFoundError if there is none, ValueError if it is not as this module says."""
-        if not Path(path).is_file():
+        path = Path(path)
+        if not path.exists():
             raise FileNotFoundError(f"got no file {path}; expected an HDF5 file of observations")
         try:
-            with hdf5(Path(path)) as file:
-                truth = {k: v[...] for k, v in file["truth"].items()} if "truth" in file else {}
-                return cls({k: _read(v) for k, v in file.items() if isinstance(v, h5py.Group) and k != "truth"}, truth)
-        except (ValueError, TypeError, AttributeError, OSError) as error:
-            raise fault(path, f"a file that is not one of observations ({error})", "a group for each observed part, as "
+            with source(path, trusted=False) as file:
+                truth = {k: file.numbers(f"truth/{k}") for k in file.members("truth")}
+                return cls({k: _read(file, k) for k, entry in file.members().items()
+                            if entry.shape is None and k != "truth"}, truth)
+        except ValueError as error:
+            text = str(error).removeprefix(f"{path}: ")
+            raise fault(path, f"a file that is not one of observations ({text})", "a group for each observed part, as "
                         "/u, with 'coordinates' (n, 2), 'values' (n,) and 'noise'",
                         "write it by Observations(...).save, or see sciencegen.observations") from error
 
@@ -163,14 +165,16 @@ def observe(layout: Layout, truth: Mapping[str, Any], where: Mapping[str, Any], 
     return Observations(readings, values)
 
 
-def _read(group: h5py.Group) -> Readings:
-    missing = [name for name in FIELDS if not isinstance(group.get(name), h5py.Dataset)]
-    if missing:
-        raise ValueError(f"the group '{group.name}' has {sorted(group)}, and no {' and no '.join(missing)}")
+def _read(file: Source, part: str) -> Readings:
+    """The readings of a part, once their declared shapes fit each other."""
+    there = file.members(part)
+    if missing := [name for name in FIELDS if name not in there or there[name].shape is None]:
+        raise ValueError(f"the group '/{part}' has {sorted(there)}, and no {' and no '.join(missing)}")
+    n = (there["coordinates"].shape or (0,))[0]
     try:
-        return Readings(*(group[name][...] for name in FIELDS))
+        return Readings(*(file.numbers(f"{part}/{name}", n * k) for name, k in zip(FIELDS, (3, 1, 1))))
     except ValueError as error:
-        raise ValueError(f"{group.name}: {error}") from error
+        raise ValueError(f"/{part}: {str(error).removeprefix(f'{file.path}: ')}") from error
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:

@@ -15,7 +15,7 @@ import torch
 import xarray
 
 from . import metrics, plot
-from .files import replacing
+from .files import guarded, netcdf, replacing
 
 __all__ = ["Result"]
 
@@ -120,18 +120,12 @@ class Result:
     @classmethod
     def load(cls, path: str | os.PathLike) -> Result:
         """Read what :meth:`save` wrote; ValueError for any other file."""
-        try:
-            with xarray.open_datatree(path, engine="h5netcdf") as tree:
-                parts = {k: tree[k].to_dataset(inherit=False).load() for k in ("/", "samples", "history")}
-                more = {k: tree[k].to_dataset(inherit=False).load() for k in _MORE if k in tree.children}
-            root, attrs = parts["/"], parts["/"].attrs
+        with guarded(path, "a file", "one that Result.save wrote", "name a result.nc, or make it again"):
+            parts = netcdf.tree(path)
+            more, root, attrs = {k: parts[k] for k in _MORE if k in parts}, parts[""], parts[""].attrs
             return cls(parts["samples"], root.fun.values, root.success.values.astype(bool), int(attrs["status"]),
                        str(attrs["message"]), int(attrs["nfev"]), parts["history"], root.seeds.values,
                        json.loads(attrs["config"]), **more)
-        except FileNotFoundError:
-            raise
-        except Exception as error:  # h5netcdf and xarray raise many kinds
-            raise ValueError(f"got {path} ({error}); expected a file that Result.save wrote") from error
 
     def _summary(self) -> dict[str, str]:
         good = self.fun[self.success & np.isfinite(self.fun)]

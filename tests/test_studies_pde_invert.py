@@ -130,7 +130,7 @@ def test_the_errors_of_what_is_observed_have_the_stated_size():
     ({"values": np.ones(11)}, "a place and a value for each"),
     ({"coordinates": WHERE[:, 0]}, "expected (n, 2) and (n,)"), ({"values": None}, "no values"),
     ({"noise": None, "coordinates": None}, "no coordinates and no noise"),
-    ({"values": [b"x"] * 12}, "no numbers"),
+    ({"values": [b"x"] * 12}, "expected numbers"),
 ])  # fmt: skip
 def test_a_file_that_is_not_as_described_is_refused(tmp_path, run, changes, word):
     status, out, err = run("poisson", "--data", file_of(tmp_path / "bad.h5", **changes))

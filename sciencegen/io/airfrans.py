@@ -18,14 +18,15 @@ import numpy as np
 import xarray
 from scipy.interpolate import LinearNDInterpolator
 
-from .content import Kind, kind
-from .fault import fault
+from ..files import Kind, fault, guarded, kind
 from .schema import CONVENTIONS
 
 __all__ = ["AirfRANS", "on_grid"]
 
 FIELDS = {"U": ("velocity", "m s-1"), "p": ("pressure over density", "m2 s-2"),
           "nut": ("turbulent viscosity", "m2 s-1"), "implicit_distance": ("minus the distance to the airfoil", "m")}
+VECTORS = ("U", "Normals")
+LONGEST = 10**8  # bytes of a manifest
 NAME = re.compile(r"airFoil2D_SST(?:_-?\d+(?:\.\d+)?){5,}$")
 
 
@@ -78,9 +79,11 @@ class AirfRANS:
 
 
 def _manifest(file: Path) -> dict[str, list[str]]:
+    if not file.is_file() or file.stat().st_size > LONGEST:
+        return {}
     try:
         found = json.loads(file.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) and "full_train" in found else {}
 
@@ -100,10 +103,16 @@ def _mesh(path: Path, names: tuple[str, ...]) -> tuple[Any, np.ndarray]:
         raise fault(path, "nothing", "a VTK file for every part of the simulation", "fetch the simulation again")
     if kind(path) is not Kind.VTK:
         raise fault(path, kind(path).value, Kind.VTK.value, "fetch the simulation again")
-    mesh = pyvista.read(path)
-    if lost := [name for name in names if name not in mesh.point_data]:
-        raise fault(path, f"point data {sorted(mesh.point_data.keys())}", f"'{lost[0]}' too", "fetch it again")
-    return mesh.point_data, np.asarray(mesh.points)
+    with guarded(path, "a VTK file"):
+        mesh = pyvista.read(path)
+        points, data = np.asarray(mesh.points), mesh.point_data
+        if lost := [name for name in names if name not in data]:
+            raise fault(path, f"point data {sorted(data.keys())}", f"'{lost[0]}' too", "fetch it again")
+        shapes = {name: np.shape(data[name]) for name in names}
+        if odd := [name for name in names if shapes[name] != ((len(points), 3) if name in VECTORS else (len(points),))]:
+            raise fault(path, f"'{odd[0]}' of shape {shapes[odd[0]]}", f"a value for each of {len(points)} points",
+                        "fetch it again")
+        return data, points
 
 
 def _numbers(name: str) -> dict[str, tuple[str, list[float], dict[str, str]]]:

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import xarray
 
-from .content import Kind, entries, kind
-from .fault import fault
+from ..files import Kind, fault, kind
+from ..files.hdf5 import entries
 from .leaf import Leaf
 from .members import mat5, mat73, npy, npz
 from .schema import SPACE, Field, assemble, named_axes

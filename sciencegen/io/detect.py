@@ -10,13 +10,13 @@ from typing import Any
 
 import xarray
 
+from ..files import Fault, Kind, fault, guarded, kind
+from ..files.hdf5 import entries
 from . import schema as shared
 from .airfrans import AirfRANS
 from .arrays import Arrays
 from .bubbleml import BubbleML
-from .content import Kind, entries, kind
 from .engibench import EngiBench
-from .fault import fault
 from .folders import Balls, CinDM, Smoke
 from .own import NetCDF
 from .pdearena import PDEArena
@@ -32,29 +32,36 @@ SCHEMAS: tuple[shared.Schema, ...] = (
     AirfRANS(), CinDM(), Balls(), Smoke())
 
 
-def detect(path: str | os.PathLike) -> tuple[shared.Schema, str]:
-    """The schema of what is at ``path``, and the evidence for it; ValueError where it is of none."""
+def detect(path: str | os.PathLike, trusted: bool = False) -> tuple[shared.Schema, str]:
+    """The schema of what is at ``path``, and the evidence for it; ValueError where it is of none, or not to be trusted.
+    """
     path = Path(path)
     found = kind(path)  # says at once that nothing is there
     if found is Kind.EMPTY:
         raise fault(path, "an empty file", "data", "its transfer or its writer was stopped: fetch or make it again")
-    for candidate in SCHEMAS:
-        if evidence := candidate.matches(path):
-            return candidate, evidence
+    with guarded(path, found.value):
+        for schema in SCHEMAS:
+            candidate = _chosen(path, schema, {"trusted": True}) if trusted and hasattr(schema, "trusted") else schema
+            if evidence := candidate.matches(path):
+                return candidate, evidence
+    raise _unknown(path, found, trusted)
+
+
+def _unknown(path: Path, found: Kind, trusted: bool) -> Fault:
     if found is Kind.HDF5:
-        there = entries(path)
-        raise fault(path, f"an HDF5 file with {summary(there)}", "a known schema, or a mapping",
-                    "say what the axes are: schema=Plain(dims={'NAME': ('sample', 'time', 'x')})"
-                    if any(shape is not None for shape in there.values()) else "it holds no data: make it again")
+        there = entries(path, trusted)
+        return fault(path, f"an HDF5 file with {summary(there)}", "a known schema, or a mapping",
+                     "say what the axes are: dims={'NAME': ('sample', 'time', 'x')}"
+                     if any(entry.shape is not None for entry in there.values()) else "it holds no data: make it again")
     if found is Kind.FOLDER:
-        raise fault(path, f"a directory with {sorted(f.name for f in path.iterdir())[:5]}", "simulations of CinDM, "
-                    "DiffPhyCon or AirfRANS, or a file", "name one of the files in it, or the folder that holds sim_*")
+        return fault(path, f"a directory with {sorted(f.name for f in path.iterdir())[:5]}", "simulations of CinDM, "
+                     "DiffPhyCon or AirfRANS, or a file", "name one of the files in it, or the folder that holds sim_*")
     advice = {Kind.PICKLE: "pickles run whatever code is in them and are not read: save it as .npz",
               Kind.PARQUET: "its columns are none of EngiBench's airfoils: read it with pandas",
               Kind.TEXT: "its name may promise another kind; is it a download's error page?",
               Kind.VTK: "open its simulation's folder, or read it with pyvista"}
-    raise fault(path, found.value, "HDF5, netCDF, .mat, .npz, .npy, Parquet, VTK or a folder of them",
-                advice.get(found, "convert it to one of these"))
+    return fault(path, found.value, "HDF5, netCDF, .mat, .npz, .npy, Parquet, VTK or a folder of them",
+                 advice.get(found, "convert it to one of these"))
 
 
 def open(path: str | os.PathLike, schema: shared.Schema | None = None, *,
@@ -80,14 +87,16 @@ def open(path: str | os.PathLike, schema: shared.Schema | None = None, *,
     choices = {k: v for k, v in {"dims": dims, "group": group, "trusted": trusted}.items() if v is not None}
     if schema is None:
         try:
-            schema = detect(path)[0]
+            schema = detect(path, bool(trusted))[0]
         except ValueError:
             if not dims or kind(path) is not Kind.HDF5:
                 raise
             schema = Plain()
     elif kind(path) is Kind.EMPTY:
         detect(path)
-    return _chosen(path, schema, choices).read(path)
+    chosen = _chosen(path, schema, choices)
+    with guarded(path, f"{kind(path)} of {type(chosen).__name__}"):
+        return chosen.read(path)
 
 
 def open_tree(path: str | os.PathLike, schema: shared.Schema | None = None, *,

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import xarray
 
-from .content import Kind, kind
-from .fault import fault
+from ..files import Kind, affordable, fault, guarded, kind
 from .schema import CONVENTIONS
 
 __all__ = ["EngiBench"]
@@ -35,7 +34,7 @@ class EngiBench:
     def matches(self, path: Path) -> str:
         if kind(path) is not Kind.PARQUET:
             return ""
-        columns = set(_table(path).column_names)
+        columns = set(_opened(path).schema_arrow.names)
         if columns & set(DESIGNS):
             return f"columns {sorted(columns & set(DESIGNS))}"
         return f"columns {sorted(columns & set(OLD))}" if {"initial", "optimized"} <= columns else ""
@@ -52,16 +51,21 @@ class EngiBench:
         return xarray.Dataset(data, attrs={"Conventions": CONVENTIONS, "source_schema": "EngiBench"})
 
 
-def _table(path: Path) -> Any:
+def _opened(path: Path) -> Any:
     try:
-        import pyarrow
         from pyarrow import parquet
     except ImportError as error:
         raise ImportError('got no pyarrow; expected it for Parquet tables; pip install "sciencegen[tables]"') from error
-    try:
-        return parquet.read_table(path)
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise fault(path, f"a Parquet table that cannot be read ({error})", "a whole one", "fetch it again") from error
+    with guarded(path, "a Parquet table"):
+        return parquet.ParquetFile(path)
+
+
+def _table(path: Path) -> Any:
+    file = _opened(path)
+    groups = [file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)]
+    affordable(path, "a table", sum(groups))
+    with guarded(path, "a Parquet table"):
+        return file.read()
 
 
 def _newer(path: Path, table: Any) -> dict[str, Any]:

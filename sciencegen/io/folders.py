@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 import xarray
 
-from .content import Kind, kind
-from .fault import fault
+from ..files import Kind, fault, guarded, kind, regular
 from .leaf import Files, Leaf, Picked
 from .members import npy
 from .schema import SPACE, Field, assemble
@@ -70,11 +69,8 @@ def _evidence(path: Path, splits: Sequence[str], child: str) -> str:
 
 def _first(file: Path, shape: str, axes: int) -> np.ndarray:
     """The first array of a kind, which says what the others look like."""
-    try:
-        found = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise fault(file, f"a file that cannot be read ({error})", f"a .npy, {shape}",
-                    "fetch or make it again") from error
+    with guarded(file):
+        found = np.load(regular(file), mmap_mode="r", allow_pickle=False)
     if found.ndim != axes or found.dtype.kind not in "fiub":
         raise fault(file, f"{found.dtype} of shape {found.shape}", f"numbers, {shape}", "fetch or make it again")
     return found

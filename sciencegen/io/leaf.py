@@ -20,9 +20,9 @@ import xarray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from .fault import fault, h5_fault
+from ..files import fault, guarded, regular
 
-__all__ = ["Files", "Handle", "Leaf", "Picked", "Stacked", "Stored", "Whole", "source", "variable"]
+__all__ = ["Files", "Foreign", "Handle", "Key", "Leaf", "Picked", "Stacked", "Stored", "Whole", "source", "variable"]
 
 Key = tuple[int | slice | np.ndarray, ...]
 
@@ -42,9 +42,9 @@ class Leaf(ABC):
 class Handle:
     """An HDF5 file that each process opens for itself at its first read."""
 
-    def __init__(self, path: str | os.PathLike) -> None:
+    def __init__(self, path: str | os.PathLike, file: h5py.File | None = None) -> None:
         self.path = os.path.abspath(path)
-        self._opened: tuple[int, h5py.File, dict[str, h5py.Dataset]] | None = None
+        self._opened: tuple[int, h5py.File, dict[str, h5py.Dataset]] | None = file and (os.getpid(), file, {})
 
     def __getstate__(self) -> str:
         return self.path
@@ -56,25 +56,24 @@ class Handle:
         """The dataset of that name, in this process; ValueError if it is no longer of that shape."""
         if self._opened is None or self._opened[0] != os.getpid():
             self._opened = None
-            try:
+            with guarded(self.path, "an HDF5 file"):
                 self._opened = os.getpid(), h5py.File(self.path, "r"), {}
-            except OSError as error:
-                raise h5_fault(self.path, error) from error
         _, file, known = self._opened
         if name not in known:
-            found = file.get(name)
-            if getattr(found, "shape", None) != shape:
-                raise fault(self.path, f"'{name}' of shape {getattr(found, 'shape', None)}", f"{shape}, as when it was "
-                            "opened", "the file was written to meanwhile: open it again")
-            known[name] = found
+            with guarded(self.path, f"'{name}'"):
+                found = file.get(name)
+                if getattr(found, "shape", None) != shape:
+                    raise fault(self.path, f"'{name}' of shape {getattr(found, 'shape', None)}", f"{shape}, as when it "
+                                "was opened", "the file was written to meanwhile: open it again")
+                known[name] = found
         return known[name]
 
 
 class Stored(Leaf):
     """A dataset of an HDF5 file, as it is stored."""
 
-    def __init__(self, handle: Handle, dataset: h5py.Dataset) -> None:
-        self.handle, self.name = handle, dataset.name
+    def __init__(self, handle: Handle, name: str, dataset: h5py.Dataset) -> None:
+        self.handle, self.name = handle, name
         self.shape, self.dtype, self.chunks = dataset.shape, dataset.dtype, dataset.chunks
 
     def read(self, key: Key) -> np.ndarray:
@@ -82,9 +81,9 @@ class Stored(Leaf):
         try:
             # types, not an isinstance for each part: that would cost as much as a small read
             return self._blocks(key) if np.ndarray in map(type, key) else np.asarray(dataset[key])
-        except OSError as error:
-            raise fault(self.handle.path, f"a part of '{self.name}' that cannot be read ({error})", "whole chunks",
-                        "the file is damaged: fetch or make it again") from error
+        except Exception as error:
+            with guarded(self.handle.path, f"a part of '{self.name}'"):
+                raise error
 
     def _blocks(self, key: Key) -> np.ndarray:
         """One contiguous read for each run of indices; indices of one chunk are read together."""
@@ -174,11 +173,8 @@ class Files(Leaf):
 
     def _frame(self, sample: int, time: int = 0) -> np.ndarray:
         path = self.path(sample, time)
-        try:
-            frame = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise fault(path, f"a file that cannot be read ({error})", f"a .npy of shape {self.frame}",
-                        "fetch or make it again") from error
+        with guarded(path):
+            frame = np.load(regular(path), mmap_mode="r", allow_pickle=False)
         if frame.shape != self.frame:
             raise fault(path, f"shape {frame.shape}", f"{self.frame}, as the first frame",
                         "frames of mixed resolution do not fit one array: open them apart")
@@ -202,6 +198,18 @@ class Whole(Leaf):
             self._kept = self.load()
         return self._kept[np.ix_(*(np.atleast_1d(np.arange(n)[k]) for n, k in zip(self.shape, key)))].reshape(
             _shape(self.shape, key))
+
+
+class Foreign(Leaf):
+    """A variable that another library reads."""
+
+    def __init__(self, path: str | os.PathLike, variable: xarray.Variable) -> None:
+        self.path, self.variable = os.fspath(path), variable
+        self.shape, self.dtype, self.chunks = variable.shape, variable.dtype, variable.encoding.get("chunksizes")
+
+    def read(self, key: Key) -> np.ndarray:
+        with guarded(self.path, "numbers"):
+            return np.asarray(self.variable[key].values)
 
 
 def _shape(shape: Sequence[int], key: Key) -> list[int]:

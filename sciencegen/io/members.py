@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import scipy.io
 from numpy.lib import format as npy_format
 
-from .content import hdf5
-from .fault import fault
-from .leaf import Files, Handle, Leaf, Picked, Whole
-from .schema import pick
+from ..files import affordable, fault, guarded, regular
+from .leaf import Files, Leaf, Picked, Whole
+from .source import complex_fault, source, text
 
 __all__ = ["mat5", "mat73", "npy", "npz"]
 
@@ -34,12 +33,10 @@ class Member(Whole):
         self.path, self.name, self.shape, self.dtype, self.trusted = path, name, shape, dtype, trusted
 
     def load(self) -> np.ndarray:
-        try:
+        affordable(self.path, f"'{self.name}'", math.prod(self.shape) * self.dtype.itemsize)
+        with guarded(self.path, f"'{self.name}'"):
             with np.load(self.path, allow_pickle=self.trusted) as archive:
-                return np.ascontiguousarray(archive[self.name])
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise fault(self.path, f"'{self.name}' that cannot be unpacked ({error})", f"an array {self.shape}",
-                        "the file is damaged: fetch or make it again") from error
+                return np.ascontiguousarray(archive[self.name]).reshape(self.shape)
 
 
 class Matrix(Whole):
@@ -49,14 +46,12 @@ class Matrix(Whole):
         self.path, self.name, self.shape, self.dtype = path, name, shape, np.dtype(dtype)
 
     def load(self) -> np.ndarray:
-        try:
+        affordable(self.path, f"'{self.name}'", math.prod(self.shape) * self.dtype.itemsize)
+        with guarded(self.path, f"'{self.name}'"):
             found = scipy.io.loadmat(self.path, variable_names=[self.name])[self.name]
-        except Exception as error:  # scipy raises zlib's, struct's and its own kinds on damaged data
-            raise fault(self.path, f"'{self.name}' that cannot be read ({error})", f"an array {self.shape}",
-                        "the file is damaged: fetch or make it again") from error
-        if np.iscomplexobj(found):
-            raise fault(self.path, f"'{self.name}' of complex numbers", "real ones", "save its parts apart")
-        return np.ascontiguousarray(found, self.dtype)
+            if np.iscomplexobj(found):
+                raise complex_fault(self.path, self.name)
+            return np.ascontiguousarray(found, self.dtype).reshape(self.shape)
 
 
 def _measured(path: Path, name: str, size: int, stored: int, trusted: bool) -> None:
@@ -69,38 +64,38 @@ def _measured(path: Path, name: str, size: int, stored: int, trusted: bool) -> N
 def npz(path: Path, trusted: bool) -> dict[str, Leaf]:
     """The arrays of an archive; pickled ones only where the caller trusts them."""
     found: dict[str, Leaf] = {}
-    try:
+    with guarded(path, "a zip archive"):
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 if not info.filename.endswith(".npy"):
                     continue
                 name = info.filename.removesuffix(".npy")
+                if name in found:
+                    raise fault(path, f"'{name}' twice", "every array once", "make the archive again")
                 with archive.open(info) as file:
                     shape, _, dtype = _header(path, name, file)
                 if dtype.hasobject:
                     found |= _objects(path, name, trusted)
                     continue
-                size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+                size = math.prod(shape) * dtype.itemsize
                 if not size <= info.file_size <= size + 2**16:
                     raise fault(path, f"'{name}' of {info.file_size:,} bytes", f"{size:,}, as its header says",
                                 "the file is damaged: fetch or make it again")
                 _measured(path, name, size, info.compress_size, trusted)
                 found[name] = Member(path, name, shape, dtype, trusted)
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise fault(path, f"a zip archive that cannot be read ({error})", "an .npz",
-                    "the copy was cut short or damaged: fetch it again") from error
     if not found:
         raise fault(path, "a zip archive without arrays", "an .npz", "is it another program's archive? unpack it first")
     return found
 
 
 def _header(path: Path, name: str, file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
-    try:
-        version = npy_format.read_magic(file)
-        return HEADERS[version](file)
-    except (ValueError, KeyError, EOFError) as error:
-        raise fault(path, f"'{name}' whose header cannot be read ({error})", "a .npy array",
-                    "the file is damaged: fetch or make it again") from error
+    with guarded(path, f"the header of '{name}'"):
+        shape, order, dtype = HEADERS[npy_format.read_magic(file)](file)
+        if dtype.kind == "c":
+            raise complex_fault(path, name)
+        if dtype.kind not in "fiubO" or any(n < 0 for n in shape):
+            raise fault(path, f"'{name}' of {dtype}, shape {shape}", "numbers", "save plain arrays of numbers")
+        return shape, order, dtype
 
 
 class Piece(Member):
@@ -108,7 +103,7 @@ class Piece(Member):
 
     def load(self) -> np.ndarray:
         name, index = self.name.rsplit("/", 1)
-        with np.load(self.path, allow_pickle=True) as archive:
+        with guarded(self.path, f"'{self.name}'"), np.load(self.path, allow_pickle=True) as archive:
             return np.ascontiguousarray(archive[name][int(index)], self.dtype)
 
 
@@ -123,9 +118,9 @@ def _objects(path: Path, name: str, trusted: bool) -> dict[str, Leaf]:
 
 def npy(path: Path, trusted: bool) -> dict[str, Leaf]:
     """The one array of a .npy file, called ``data``."""
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         shape, _, dtype = _header(path, "data", file)
-        size, there = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize, path.stat().st_size - file.tell()
+        size, there = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
     if dtype.hasobject:
         raise fault(path, "an array of pickled Python objects", "numbers", "convert it to plain arrays first")
     if there < size:
@@ -137,17 +132,14 @@ def npy(path: Path, trusted: bool) -> dict[str, Leaf]:
 
 def mat5(path: Path, trusted: bool) -> dict[str, Leaf]:
     """The numeric variables of a MATLAB file of level 5."""
-    try:
+    with guarded(path, "a MATLAB file"):
         listed = scipy.io.whosmat(path)
-    except Exception as error:  # scipy raises zlib's, struct's and its own kinds on damaged data
-        raise fault(path, f"a MATLAB file that cannot be read ({error})", "a whole one",
-                    "the copy was cut short or damaged: fetch it again") from error
     found = {}
     for name, shape, kind in listed:
         if kind not in NUMBERS:
             continue
         dtype = np.dtype(NUMBERS[kind])
-        _measured(path, name, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize, path.stat().st_size, trusted)
+        _measured(path, name, math.prod(shape) * dtype.itemsize, path.stat().st_size, trusted)
         found[name] = Matrix(path, name, shape, dtype)
     if not found:
         raise fault(path, f"variables {[(name, kind) for name, _, kind in listed]}", "at least one numeric array",
@@ -157,14 +149,17 @@ def mat5(path: Path, trusted: bool) -> dict[str, Leaf]:
 
 def mat73(path: Path, trusted: bool) -> dict[str, Leaf]:
     """The numeric variables of a MATLAB 7.3 file, their axes turned round to the order that MATLAB shows."""
-    handle = Handle(path)
-    with hdf5(path) as file:
-        plain = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)
-                 and not name.startswith("#") and item.dtype.kind in "fiub"}
-        found = {}
-        for name, item in plain.items():
-            stored = pick(path, item, trusted, handle)
-            found[name] = Picked(stored, (slice(None),) * item.ndim, range(item.ndim)[::-1])
+    found: dict[str, Leaf] = {}
+    with source(path, trusted) as file:
+        for name, entry in file.members().items():
+            if entry.shape is None or name.startswith("#") or entry.odd or not _numeric(file.attrs(name)):
+                continue
+            found[name] = file.leaf(name, (slice(None),) * len(entry.shape), range(len(entry.shape))[::-1])
     if not found:
         raise fault(path, "no numeric array", "at least one", "save plain arrays in MATLAB; structures are not read")
     return found
+
+
+def _numeric(attrs: Mapping[str, Any]) -> bool:
+    """Whether MATLAB stored numbers: its text is stored as numbers too, and of an empty array only the size."""
+    return text(attrs.get("MATLAB_class", "double")) in NUMBERS and not attrs.get("MATLAB_empty", 0)

@@ -11,14 +11,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import xarray
 
-from .content import entries, hdf5
-from .fault import fault
-from .leaf import Handle
-from .schema import SPACE, Field, assemble, components, parameter, pick
+from ..files import fault
+from ..files.hdf5 import entries
+from .schema import SPACE, Field, assemble, components, parameter
+from .source import Source, source
 
 __all__ = ["PDEArena"]
 
@@ -39,7 +38,7 @@ class PDEArena:
     trusted: bool = False
 
     def matches(self, path: Path) -> str:
-        found = entries(path)
+        found = entries(path, self.trusted)
         for split in SPLITS:
             own = {name.split("/")[1] for name in found if name.startswith(f"{split}/")}
             if SMOKE <= own or WAVES <= own or any(re.fullmatch(r"pde_\d+-\d+", name) for name in own):
@@ -47,21 +46,26 @@ class PDEArena:
         return ""
 
     def read(self, path: Path) -> xarray.Dataset:
-        handle = Handle(path)
-        with hdf5(path) as file:
-            group = file[self._split(path, file)]
-            names = {name for name in group if name in SMOKE | WAVES or name.startswith("pde_")}
+        with source(path, self.trusted) as file:
+            split = self._split(path, file)
+            inside = file.members(split)
+            names = [name for name, entry in inside.items() if entry.shape is not None
+                     and (name in SMOKE | WAVES or name.startswith("pde_"))]
             fields: dict[str, Field] = {}
-            for name in sorted(names):
-                fields |= self._field(path, group[name], name, handle)
-            rows = next(iter(fields.values())).leaf.shape[0]
-            lines = {dim: _line(path, group, key) for dim, key in zip(("time", *SPACE), "txyz") if key in group}
-            numbers = {name: parameter(item[:], rows, long_name=MEANING.get(name, name)) for name, item in group.items()
-                       if item.shape == (rows,) and name not in names}
-            lines |= _from_steps(fields, numbers, lines)
-            return assemble(path, "PDEArena", fields, lines, numbers, split=group.name[1:])
+            for name in names:
+                fields |= self._field(path, file, f"{split}/{name}", name)
+            first = next(iter(fields.values()), None)
+            sizes = dict(zip(first.dims, first.leaf.shape)) if first else {}
+            rows = sizes.get("sample", 1)
+            lines = {dim: file.line(f"{split}/{key}", sizes[dim], rows) for dim, key in zip(("time", *SPACE), "txyz")
+                     if key in inside and dim in sizes}
+            numbers = {name: parameter(file.numbers(f"{split}/{name}"), rows, long_name=MEANING.get(name, name))
+                       for name, entry in inside.items()
+                       if entry.shape == (rows,) and not entry.odd and name not in (*names, *"txyz")}
+            lines |= _from_steps(sizes, numbers, lines)
+            return assemble(path, "PDEArena", fields, lines, numbers, file.unused(), split=split)
 
-    def _split(self, path: Path, file: h5py.File) -> str:
+    def _split(self, path: Path, file: Source) -> str:
         there = [split for split in SPLITS if split in file]
         if self.group is None and len(there) == 1:
             return there[0]
@@ -69,29 +73,20 @@ class PDEArena:
             raise fault(path, f"group={self.group!r}", f"one of {there}", f"say group={there[0]!r}")
         return self.group
 
-    def _field(self, path: Path, stored: h5py.Dataset, name: str, handle: Handle) -> dict[str, Field]:
-        axes, attrs = stored.ndim - (name in WAVES), {"long_name": MEANING.get(name, "solution")}
+    def _field(self, path: Path, file: Source, stored: str, name: str) -> dict[str, Field]:
+        shape, attrs = file.shape(stored), {"long_name": MEANING.get(name, "solution")}
+        axes = len(shape) - (name in WAVES)
         if not 3 <= axes <= 5:
-            raise fault(path, f"'{name}' of shape {stored.shape}", "(sample, time, x[, y[, z]])", "make the file again")
+            raise fault(path, f"'{name}' of shape {shape}", "(sample, time, x[, y[, z]])", "make the file again")
         dims = ("sample", "time", *SPACE[: axes - 2])
         if name in WAVES:
-            return components(path, stored, name, dims, attrs, self.trusted, handle)
-        return {"u" if name.startswith("pde_") else name: Field(dims, pick(path, stored, self.trusted, handle), attrs)}
+            return components(file, stored, dims, attrs)
+        return {"u" if name.startswith("pde_") else name: Field(dims, file.leaf(stored), attrs)}
 
 
-def _line(path: Path, group: h5py.Group, key: str) -> np.ndarray:
-    values = group[key][:]
-    if values.ndim == 2 and not (values == values[:1]).all():
-        raise fault(path, f"samples with a '{key}' of their own", "the same grid and times for all samples",
-                    "split the file")
-    return values[0] if values.ndim == 2 else values
-
-
-def _from_steps(fields: dict[str, Field], numbers: dict[str, xarray.Variable],
-                lines: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _from_steps(sizes: dict[str, int], numbers: dict[str, xarray.Variable],
+                lines: dict[str, xarray.Variable]) -> dict[str, np.ndarray]:
     """Coordinates that are given as one step for all samples only: multiples of it from zero."""
-    first = next(iter(fields.values()))
-    sizes = dict(zip(first.dims, first.leaf.shape))
     steps = {dim: numbers[f"d{key}"].values for dim, key in zip(("time", *SPACE), "txyz") if f"d{key}" in numbers}
     return {dim: np.arange(sizes[dim]) * step[0] for dim, step in steps.items()
             if dim in sizes and dim not in lines and step[0] > 0 and (step == step[0]).all()}

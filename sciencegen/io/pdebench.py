@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import h5py
 import numpy as np
 import xarray
 
-from .content import entries, hdf5, text
-from .fault import fault
-from .leaf import Handle, Stacked
-from .schema import SPACE, Field, assemble, components, named_axes, parameter, pick
+from ..files import fault
+from ..files.hdf5 import entries
+from .leaf import Stacked
+from .schema import SPACE, Field, assemble, components, named_axes, parameter
+from .source import Source, source, text
 
 __all__ = ["Fields", "Incompressible", "Seeds", "Tensor"]
 
@@ -37,10 +37,10 @@ def _attrs(name: str) -> dict[str, str]:
     return {"long_name": MEANING.get(name, name), "units": "1"}
 
 
-def _lines(path: Path, file: h5py.Group, times: int | None, names: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Coordinates by dim; of time edges the last is dropped."""
-    found = {dim: file[name][:] for dim, name in names.items() if name in file}
-    if "time" in found and times is not None and len(found["time"]) == times + 1:
+def _lines(file: Source, sizes: Mapping[str, int], names: Mapping[str, str]) -> dict[str, xarray.Variable]:
+    """Coordinates by dim, of those in ``sizes``; of time edges the last is dropped."""
+    found = {dim: file.line(name, sizes[dim]) for dim, name in names.items() if name in file and dim in sizes}
+    if "time" in found and len(found["time"]) == sizes["time"] + 1:
         found["time"] = found["time"][:-1]
     return found
 
@@ -49,11 +49,11 @@ def _line_names() -> dict[str, str]:
     return {dim: f"{letter}-coordinate" for dim, letter in zip(("time", *SPACE), "txyz")}
 
 
-def _parameters(file: h5py.File, count: int, known: Sequence[str] = ()) -> dict[str, xarray.Variable]:
+def _parameters(file: Source, count: int, known: Sequence[str] = ()) -> dict[str, xarray.Variable]:
     """Numbers among the attributes, and datasets of one number a sample."""
-    found = {k: v for k, v in file.attrs.items() if np.size(v) in (1, count) and np.asarray(v).dtype.kind in "fiu"}
-    found |= {k: v[:] for k, v in file.items() if isinstance(v, h5py.Dataset) and v.shape == (count,) and k not in known
-              and not k.endswith("-coordinate") and v.dtype.kind in "fiu"}
+    found = {k: v for k, v in file.attrs().items() if np.size(v) in (1, count) and np.asarray(v).dtype.kind in "fiu"}
+    found |= {k: file.numbers(k) for k, entry in file.members().items() if entry.shape == (count,) and k not in known
+              and not k.endswith("-coordinate") and not entry.odd and entry.dtype.kind in "fiu"}
     return {k: parameter(v, count) for k, v in found.items()}
 
 
@@ -68,38 +68,35 @@ class Tensor:
     trusted: bool = False
 
     def matches(self, path: Path) -> str:
-        found = entries(path)
+        found = entries(path, self.trusted)
         return "datasets 'tensor' and 'x-coordinate'" if {"tensor", "x-coordinate"} <= set(found) else ""
 
     def read(self, path: Path) -> xarray.Dataset:
-        handle = Handle(path)
-        with hdf5(path) as file:
-            tensor = file["tensor"]
+        with source(path, self.trusted) as file:
             dims, where = self._axes(path, file)
-            fields = {"tensor": Field(dims, pick(path, tensor, self.trusted, handle, where), _attrs("tensor"))}
-            if "nu" in file and file["nu"].ndim == 3:
-                fields["nu"] = Field(("sample", "x", "y"), pick(path, file["nu"], self.trusted, handle), _attrs("nu"))
+            fields = {"tensor": Field(dims, file.leaf("tensor", where), _attrs("tensor"))}
+            if "nu" in file and len(file.shape("nu")) == 3:
+                fields["nu"] = Field(("sample", "x", "y"), file.leaf("nu"), _attrs("nu"))
             sizes = dict(zip(dims, fields["tensor"].leaf.shape))
-            coords = _lines(path, file, sizes.get("time"), _line_names())
-            rows = sizes.get("sample", 1)
-            return assemble(path, "PDEBench, tensor", fields, coords, _parameters(file, rows, tuple(fields)))
+            coords, rows = _lines(file, sizes, _line_names()), sizes.get("sample", 1)
+            numbers = _parameters(file, rows, tuple(fields))
+            return assemble(path, "PDEBench, tensor", fields, coords, numbers, file.unused())
 
-    def _axes(self, path: Path, file: h5py.File) -> tuple[tuple[str, ...], tuple[int | slice, ...]]:
-        tensor, every = file["tensor"], slice(None)
+    def _axes(self, path: Path, file: Source) -> tuple[tuple[str, ...], tuple[int | slice, ...]]:
+        shape, every = file.shape("tensor"), slice(None)
         if "tensor" in self.dims:
-            dims = named_axes(path, "tensor", tensor.shape, self.dims)
-            return dims, (every,) * tensor.ndim
+            return named_axes(path, "tensor", shape, self.dims), (every,) * len(shape)
         plane = "y-coordinate" in file
-        if tensor.ndim == 3 and not plane:
+        if len(shape) == 3 and not plane:
             return ("sample", "time", "x"), (every,) * 3
-        if tensor.ndim == 4 and plane and "nu" in file and tensor.shape[1] == 1:
+        if len(shape) == 4 and plane and "nu" in file and shape[1] == 1:
             return ("sample", "x", "y"), (every, 0, every, every)
-        if tensor.ndim == 4 and plane and "nu" not in file and "t-coordinate" in file:
+        if len(shape) == 4 and plane and "nu" not in file and "t-coordinate" in file:
             return ("sample", "time", "x", "y"), (every,) * 4
-        if tensor.ndim == 4 and not plane and tensor.shape[0] == 1:
+        if len(shape) == 4 and not plane and shape[0] == 1:
             return ("sample", "time", "x"), (0, every, every, every)
-        lines = [k for k in file if k.endswith("-coordinate")]
-        raise fault(path, f"'tensor' of shape {tensor.shape} with {lines}",
+        lines = [k for k in file.members() if k.endswith("-coordinate")]
+        raise fault(path, f"'tensor' of shape {shape} with {lines}",
                     "(sample, time, x), or (sample, 1, x, y) beside 'nu'",
                     "its first axis may be a parameter's: say dims={'tensor': (...)}, as in "
                     "('parameter', 'sample', 'time', 'x')")
@@ -112,24 +109,24 @@ class Fields:
     trusted: bool = False
 
     def matches(self, path: Path) -> str:
-        found = entries(path)
-        own = [name for name, shape in found.items() if shape and len(shape) >= 3 and "/" not in name]
+        found = entries(path, self.trusted)
+        own = [name for name, entry in found.items() if len(entry.shape or ()) >= 3 and "/" not in name]
         known = "x-coordinate" in found and "t-coordinate" in found and "tensor" not in found
         return f"datasets {own} and 'x-coordinate'" if own and known else ""
 
     def read(self, path: Path) -> xarray.Dataset:
-        handle, names = Handle(path), _line_names()
-        with hdf5(path) as file:
+        names = _line_names()
+        with source(path, self.trusted) as file:
             space = [axis for axis in SPACE if names[axis] in file]
             dims = ("sample", "time", *space)
-            shapes = {k: v.shape for k, v in file.items() if isinstance(v, h5py.Dataset) and v.ndim > 1}
+            shapes = {k: entry.shape for k, entry in file.members().items() if len(entry.shape or ()) > 1}
             if wrong := [k for k, shape in shapes.items() if len(shape) != len(dims)]:
                 raise fault(path, f"'{wrong[0]}' of shape {shapes[wrong[0]]}", f"axes {dims}, as there are coordinates",
                             "a coordinate is missing or the field is another's: make the file again")
-            fields = {k: Field(dims, pick(path, file[k], self.trusted, handle), _attrs(k)) for k in shapes}
-            rows, times = next(iter(shapes.values()))[:2]
-            coords = _lines(path, file, times, names)
-            return assemble(path, "PDEBench, fields", fields, coords, _parameters(file, rows, tuple(fields)))
+            fields = {k: Field(dims, file.leaf(k), _attrs(k)) for k in shapes}
+            sizes = dict(zip(dims, next(iter(shapes.values()))))
+            coords, numbers = _lines(file, sizes, names), _parameters(file, sizes["sample"], tuple(fields))
+            return assemble(path, "PDEBench, fields", fields, coords, numbers, file.unused())
 
 
 @dataclass(frozen=True)
@@ -145,39 +142,40 @@ class Seeds:
     trusted: bool = False
 
     def matches(self, path: Path) -> str:
-        found = entries(path)
+        found = entries(path, self.trusted)
         seeds = [name for name in found if re.fullmatch(r"\d+/data", name)]
         return f"{len(seeds)} groups with 'data' and 'grid', the first '{seeds[0][:-5]}'" if seeds else ""
 
     def read(self, path: Path) -> xarray.Dataset:
-        handle = Handle(path)
-        with hdf5(path) as file:
+        with source(path, self.trusted) as file:
             names = self._seeds(path, file)
-            first = file[names[0]]["data"]
-            labels, space = self._meaning(path, first)
+            shapes = {name: file.shape(f"{name}/data") for name in names}
+            first = shapes[names[0]]
+            labels, space = self._meaning(path, f"{names[0]}/data", first)
             dims = ("time", *space)
-            shapes = {name: file[name]["data"].shape for name in names}
-            if odd := [name for name in names if shapes[name] != first.shape]:
-                raise fault(path, f"'{odd[0]}/data' of shape {shapes[odd[0]]}", f"{first.shape}, as '{names[0]}/data'",
+            if odd := [name for name in names if shapes[name] != first]:
+                raise fault(path, f"'{odd[0]}/data' of shape {shapes[odd[0]]}", f"{first}, as '{names[0]}/data'",
                             "seeds of mixed resolution do not fit one dataset: split the file")
             fields = {}
             for i, label in enumerate(labels):
                 where = (*(slice(None) for _ in dims), i)
-                leaves = [pick(path, file[name]["data"], self.trusted, handle, where) for name in names]
+                leaves = [file.leaf(f"{name}/data", where) for name in names]
                 fields[label] = Field(("sample", *dims), Stacked(leaves), _attrs(label))
-            coords = _lines(path, file[names[0]], first.shape[0], {d: f"grid/{d[0]}" for d in dims})
+            coords = _lines(file, dict(zip(dims, first)), {d: f"{names[0]}/grid/{d[0]}" for d in dims})
             coords["sample"] = xarray.Variable("sample", [int(name) for name in names], {"long_name": "seed"})
-            config = text(file[names[0]].attrs.get("config", ""))
-            return assemble(path, "PDEBench, seeds", fields, coords, **({"config": config} if config else {}))
+            config = text(file.attrs(names[0]).get("config", ""))
+            unused = {name: why for name, why in file.unused().items() if not re.match(r"\d+/grid/", name)}
+            return assemble(path, "PDEBench, seeds", fields, coords, None, unused, config=config)
 
-    def _seeds(self, path: Path, file: h5py.File) -> list[str]:
-        names = sorted((name for name in file if name.isdigit()), key=int)
+    def _seeds(self, path: Path, file: Source) -> list[str]:
+        names = sorted((name for name, entry in file.members().items() if name.isdecimal() and entry.shape is None),
+                       key=int)
         numbers = [int(name) for name in names]
         if len(set(numbers)) < len(numbers):
             twice = next(n for n in numbers if numbers.count(n) > 1)
             raise fault(path, f"seed {twice} twice, {[n for n in names if int(n) == twice]}", "each seed once",
                         "rename or remove one")
-        if bare := [name for name in names if "data" not in file[name]]:
+        if bare := [name for name in names if f"{name}/data" not in file]:
             raise fault(path, f"group '{bare[0]}' without 'data'", "an array in every group", "that worker crashed: "
                         "remove the group or run its seed again")
         lost = sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers))
@@ -186,10 +184,10 @@ class Seeds:
                         f"{numbers[-1]}", "a worker crashed: run those seeds, or say trusted=True to take the rest")
         return names
 
-    def _meaning(self, path: Path, data: h5py.Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        found = SEEDED.get((data.ndim - 2, data.shape[-1]))
+    def _meaning(self, path: Path, name: str, shape: tuple[int, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        found = SEEDED.get((len(shape) - 2, shape[-1])) if shape else None
         if found is None:
-            raise fault(path, f"'{data.name.lstrip('/')}' of shape {data.shape}", "(time, x, 1), (time, x, y, 1) or "
+            raise fault(path, f"'{name}' of shape {shape}", "(time, x, 1), (time, x, y, 1) or "
                         "(time, y, x, 2)", "map it yourself: schema=Plain(dims=...)")
         return found
 
@@ -205,25 +203,25 @@ class Incompressible:
 
     def matches(self, path: Path) -> str:
         found = {"velocity", "particles", "force", "t"}
-        return "datasets 'velocity', 'particles', 'force', 't'" if found <= set(entries(path)) else ""
+        return "datasets 'velocity', 'particles', 'force', 't'" if found <= set(entries(path, self.trusted)) else ""
 
     def read(self, path: Path) -> xarray.Dataset:
-        handle, flow = Handle(path), ("sample", "time", "x", "y")
-        with hdf5(path) as file:
-            rows, stored = file["t"].shape
-            stop = min(stored, int(file.attrs.get("latestIndex", stored - 1)) + 1)
+        flow = ("sample", "time", "x", "y")
+        with source(path, self.trusted) as file:
+            rows, stored = file.shape("t")
+            stop = min(stored, int(file.attrs().get("latestIndex", stored - 1)) + 1)
             if stop < 1:
                 raise fault(path, f"latestIndex {stop - 1}", "a frame", "its writer was stopped: make it again")
-            trusted = self.trusted or stop < stored
             fields = {}
             for name, dims in {"velocity": flow, "particles": flow, "force": ("sample", "x", "y")}.items():
-                if file[name].ndim != len(dims) + 1:
-                    raise fault(path, f"'{name}' of shape {file[name].shape}", f"axes {(*dims, 'component')}",
+                shape = file.members()[name].shape or ()
+                if len(shape) != len(dims) + 1 or name == "particles" and shape[-1] != 1:
+                    raise fault(path, f"'{name}' of shape {shape}", f"axes {(*dims, 'component')}",
                                 "make the file again")
-                fields |= components(path, file[name], name, dims, _attrs(name), trusted, handle, stop=stop)
+                fields |= components(file, name, dims, _attrs(name), stop)
             fields["particles"] = Field(flow, fields.pop("particles_x").leaf, _attrs("particles"))
-            times = file["t"][:, :stop]
-            if not (times == times[0]).all():
+            times = file.numbers("t", rows * stored, (slice(None), slice(None, stop)))
+            if not (times == times[:1]).all():
                 raise fault(path, "samples with times of their own in 't'", "the same for all", "split the file")
-            return assemble(path, "PDEBench, incompressible", fields, {"time": times[0]},
-                            config=text(file.attrs.get("config", "")))
+            return assemble(path, "PDEBench, incompressible", fields, {"time": times[0]}, None, file.unused(),
+                            config=text(file.attrs().get("config", "")))

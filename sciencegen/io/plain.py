@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import h5py
 import xarray
 
-from .content import Kind, entries, hdf5, kind
-from .fault import fault
-from .leaf import Handle
-from .schema import Field, assemble, named_axes, parameter, pick
+from ..files import Kind, fault, kind
+from ..files.survey import Entry
+from .schema import Field, assemble, named_axes, parameter
+from .source import Source, source, text
 
 __all__ = ["Plain"]
 
@@ -45,30 +44,43 @@ class Plain:
         return "an HDF5 file and dims for it" if self.dims and kind(path) is Kind.HDF5 else ""
 
     def read(self, path: Path) -> xarray.Dataset:
-        found = entries(path)
-        there = {name for name, shape in found.items() if shape is not None}
+        with source(path, self.trusted) as file:
+            self._known(path, file)
+            fields: dict[str, Field] = {}
+            lines, numbers = dict(self.lines), {}
+            for name in self.dims:
+                shape = file.shape(name)
+                axes, label = named_axes(path, name, shape, self.dims), self._label(path, name, fields)
+                if axes == (label,):
+                    lines[label] = name
+                elif axes == ("sample",):
+                    numbers[label] = name
+                else:
+                    fields[label] = Field(axes, file.leaf(name), self._attrs(file, name, label))
+            sizes = {dim: n for entry in fields.values() for dim, n in zip(entry.dims, entry.leaf.shape)}
+            rows = sizes.get("sample", 1)
+            coords = {dim: self._line(file, name, dim, sizes[dim]) for dim, name in lines.items() if dim in sizes}
+            found = {k: parameter(file.numbers(n, rows), rows, **self._attrs(file, n, k)) for k, n in numbers.items()}
+            return assemble(path, "plain HDF5", fields, coords, found, file.unused())
+
+    def _known(self, path: Path, file: Source) -> None:
+        there = {name for name, entry in file.entries.items() if entry.shape is not None}
         if unknown := {*self.dims, *self.lines.values()} - there:
-            raise fault(path, f"a mapping for {sorted(unknown)}", f"datasets of the file, {summary(found)}",
+            raise fault(path, f"a mapping for {sorted(unknown)}", f"datasets of the file, {summary(file.entries)}",
                         "correct the names")
         if not self.dims:
-            raise fault(path, f"datasets {summary(found)} of no known schema", "names of their axes",
+            raise fault(path, f"datasets {summary(file.entries)} of no known schema", "names of their axes",
                         "say dims={'NAME': (...)} for each to be read, of sample, time, x, y, z or names of your own")
-        handle = Handle(path)
-        fields: dict[str, Field] = {}
-        numbers, rows = {}, 1
-        with hdf5(path) as file:
-            lines = {dim: file[name][()] for dim, name in self.lines.items()}
-            for name in self.dims:
-                axes, label = named_axes(path, name, file[name].shape, self.dims), self._label(path, name, fields)
-                rows = file[name].shape[axes.index("sample")] if "sample" in axes else rows
-                attrs = {**_attrs(file[name]), **({"units": self.units[label]} if label in self.units else {})}
-                if axes == (label,):
-                    lines[label] = xarray.Variable(label, file[name][()], attrs)
-                elif axes == ("sample",):
-                    numbers[label] = parameter(file[name][()], rows, **attrs)
-                else:
-                    fields[label] = Field(axes, pick(path, file[name], self.trusted, handle), attrs)
-            return assemble(path, "plain HDF5", fields, lines, numbers)
+
+    def _line(self, file: Source, name: str, dim: str, length: int) -> xarray.Variable:
+        line = file.line(name, length)
+        return line if dim not in self.units else xarray.Variable(line.dims, line, {"units": self.units[dim]})
+
+    def _attrs(self, file: Source, name: str, label: str) -> dict[str, str]:
+        said = {k: text(v) for k, v in file.attrs(name).items() if k in ("units", "long_name", "standard_name")
+                and isinstance(v, str | bytes)}
+        units = {"units": self.units[label]} if label in self.units else {}
+        return {"long_name": name.rsplit("/", 1)[-1], **said, **units}
 
     def _label(self, path: Path, name: str, taken: Mapping[str, Field]) -> str:
         label = self.names.get(name, name.rsplit("/", 1)[-1])
@@ -77,13 +89,7 @@ class Plain:
         return label
 
 
-def _attrs(stored: h5py.Dataset) -> dict[str, str]:
-    return {"long_name": stored.name.rsplit("/", 1)[-1],
-            **{k: v for k, v in stored.attrs.items() if k in ("units", "long_name", "standard_name")
-               and isinstance(v, str)}}
-
-
-def summary(found: Mapping[str, tuple[int, ...] | None]) -> str:
+def summary(found: Mapping[str, Entry]) -> str:
     """Names and shapes for a message, the first few."""
-    shown = [f"{k} {v}" for k, v in found.items() if v is not None]
+    shown = [f"{k} {v.odd or v.shape}" for k, v in found.items() if v.shape is not None]
     return ", ".join(shown[:8]) + (f" and {len(shown) - 8} more" if len(shown) > 8 else "") or "none"

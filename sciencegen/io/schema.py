@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import h5py
 import numpy as np
 import xarray
 
-from .content import finished
-from .fault import fault
-from .leaf import Handle, Leaf, Picked, Stored, variable
+from ..files import fault
+from .leaf import Leaf, Picked, variable
+from .source import Source
 
 __all__ = [
-    "CONVENTIONS", "SPACE", "Field", "Schema", "assemble", "components", "named_axes", "parameter", "pick", "tree",
+    "CONVENTIONS", "SPACE", "Field", "Schema", "assemble", "components", "canonical", "coordinate",
+    "named_axes", "ordered", "parameter", "tree",
 ]  # fmt: skip
 
 SPACE = ("x", "y", "z")
@@ -50,26 +50,19 @@ class Field:
     attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
-def pick(path: Path, dataset: h5py.Dataset, trusted: bool, handle: Handle, where: Sequence[int | slice] | None = None,
-         order: Sequence[int] | None = None) -> Leaf:
-    """A checked dataset as a leaf; ``where`` and ``order`` as :class:`Picked` has them, for the first axes."""
-    stored = Stored(handle, finished(path, dataset, trusted))
-    if where is None and order is None:
-        return stored
-    where = tuple(where or ())
-    return Picked(stored, (*where, *(slice(None) for _ in range(len(stored.shape) - len(where)))), order)
-
-
-def components(path: Path, dataset: h5py.Dataset, name: str, dims: tuple[str, ...], attrs: Mapping[str, Any],
-               trusted: bool, handle: Handle, rank: int = 1, stop: int | None = None,
+def components(source: Source, stored: str, dims: tuple[str, ...], attrs: Mapping[str, Any], stop: int | None = None,
                labels: Sequence[str] = SPACE) -> dict[str, Field]:
-    """A field whose last ``rank`` axes are components, as one field each: velocity_x, stress_xy. ``stop`` cuts time."""
-    long_name = attrs.get("long_name", name)
-    found = {}
-    for index in np.ndindex(dataset.shape[len(dims):]):
+    """A data set whose axes beyond ``dims`` are components, as one field each: velocity_x, stress_xy. ``stop`` cuts
+    time."""
+    name = stored.rsplit("/", 1)[-1]
+    long_name, found, shape = attrs.get("long_name", name), {}, source.shape(stored)[len(dims):]
+    if any(n > len(labels) for n in shape):
+        raise fault(source.path, f"'{stored}' with {shape} components", f"at most {len(labels)} a vector",
+                    "its axes are in another order than its schema says: make the file again")
+    for index in np.ndindex(shape):
         suffix = "".join(labels[i] for i in index)
         where = [slice(None, stop) if dim == "time" else slice(None) for dim in dims] + list(index)
-        found[f"{name}_{suffix}"] = Field(dims, pick(path, dataset, trusted, handle, where), {
+        found[f"{name}_{suffix}"] = Field(dims, source.leaf(stored, where), {
             **attrs, "long_name": f"{long_name}, {suffix}", "component_of": name, "component": suffix})
     return found
 
@@ -94,8 +87,12 @@ def named_axes(path: Path, name: str, shape: Sequence[int], dims: Mapping[str, S
 
 
 def assemble(path: Path, schema: str, fields: Mapping[str, Field], coords: Mapping[str, Any],
-             parameters: Mapping[str, xarray.Variable] | None = None, **attrs: Any) -> xarray.Dataset:
-    """The dataset, its dims in canonical order, after its sizes and coordinates were checked against each other."""
+             parameters: Mapping[str, xarray.Variable] | None = None, unused: Mapping[str, str] | None = None,
+             **attrs: Any) -> xarray.Dataset:
+    """The dataset, its dims in canonical order, after its sizes and coordinates were checked against each other.
+
+    ``unused`` is what the file holds beside it, and why it is not read; it stands in ``encoding["unused"]``.
+    """
     if not fields:
         raise fault(path, "no field", f"at least one, as {schema} has", "the file holds no data: make it again")
     sizes: dict[str, tuple[int, str]] = {}
@@ -107,22 +104,30 @@ def assemble(path: Path, schema: str, fields: Mapping[str, Field], coords: Mappi
                             "fields of mixed resolution do not fit one dataset: open them apart, or make them again")
             if not size:
                 raise fault(path, f"'{name}' with nothing along {dim}", "at least one entry", "make the file again")
-    data = {name: _canonical(entry) for name, entry in fields.items()} | dict(parameters or {})
-    lines = {dim: _coordinate(path, dim, values, sizes[dim][0]) for dim, values in coords.items() if dim in sizes}
-    return xarray.Dataset(data, lines, {"Conventions": CONVENTIONS, "source_schema": schema,
-                                        **{k: v for k, v in attrs.items() if v != ""}})
+    data = {name: canonical(entry.dims, entry.leaf, entry.attrs) for name, entry in fields.items()}
+    data |= dict(parameters or {})
+    lines = {dim: coordinate(path, dim, values, sizes[dim][0]) for dim, values in coords.items() if dim in sizes}
+    found = xarray.Dataset(data, lines, {"Conventions": CONVENTIONS, "source_schema": schema,
+                                         **{k: v for k, v in attrs.items() if v != ""}})
+    found.encoding["unused"] = dict(unused or {})
+    return found
 
 
-def _canonical(entry: Field) -> xarray.Variable:
-    """The field's variable, its dims in the order (sample, time, x, y, z, others)."""
+def ordered(dims: Sequence[str]) -> list[str]:
+    """Dims in the order (sample, time, x, y, z, others)."""
     known = ("sample", "time", *SPACE)
-    dims = sorted(entry.dims, key=lambda dim: known.index(dim) if dim in known else len(known))
-    order = [entry.dims.index(dim) for dim in dims]
-    leaf = entry.leaf if dims == list(entry.dims) else Picked(entry.leaf, (slice(None),) * len(dims), order)
-    return variable(dims, leaf, entry.attrs)
+    return sorted(dims, key=lambda dim: known.index(dim) if dim in known else len(known))
 
 
-def _coordinate(path: Path, dim: str, values: Any, size: int) -> xarray.Variable:
+def canonical(dims: Sequence[str], leaf: Leaf, attrs: Mapping[str, Any]) -> xarray.Variable:
+    """A lazy variable, its dims in the order that all data have."""
+    wanted = ordered(dims)
+    order = [list(dims).index(dim) for dim in wanted]
+    turned = leaf if wanted == list(dims) else Picked(leaf, (slice(None),) * len(wanted), order)
+    return variable(wanted, turned, attrs)
+
+
+def coordinate(path: Path, dim: str, values: Any, size: int) -> xarray.Variable:
     """A coordinate of one dimension, checked: as many entries as the dim, finite, and one after the other."""
     attrs = {"axis": AXES[dim]} if dim in AXES else {}
     if isinstance(values, xarray.Variable):

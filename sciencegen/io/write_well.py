@@ -17,8 +17,7 @@ import h5py
 import numpy as np
 import xarray
 
-from ..files import replacing
-from .fault import fault
+from ..files import fault, replacing
 from .schema import SPACE
 from .statistics import blocks
 
