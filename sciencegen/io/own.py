@@ -66,7 +66,7 @@ def _meant(path: Path, stored: xarray.Dataset) -> xarray.Dataset:
     coords = {name: _variable(path, str(name), v.variable) for name, v in stored.coords.items()}
     for dim in {"time", "x", "y", "z"} & set(coords):
         if coords[dim].dims == (dim,):
-            coords[dim] = coordinate(path, dim, coords[dim], stored.sizes[dim])
+            coordinate(path, dim, coords[dim], stored.sizes[dim])  # refuses what is no coordinate
     found = xarray.Dataset(data, coords, stored.attrs)
     unused = {str(k): "complex numbers" for k, v in data.items() if v.dtype.kind == "c"}
     found.encoding["unused"] = unused | {str(k): "text or objects" for k, v in data.items() if v.dtype.kind in "OSU"}

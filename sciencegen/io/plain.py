@@ -74,7 +74,8 @@ class Plain:
 
     def _line(self, file: Source, name: str, dim: str, length: int) -> xarray.Variable:
         line = file.line(name, length)
-        return line if dim not in self.units else xarray.Variable(line.dims, line, {"units": self.units[dim]})
+        units = {"units": self.units[dim]} if dim in self.units else {}
+        return xarray.Variable(line.dims, line.values, {"long_name": name.rsplit("/", 1)[-1], **line.attrs, **units})
 
     def _attrs(self, file: Source, name: str, label: str) -> dict[str, str]:
         said = {k: text(v) for k, v in file.attrs(name).items() if k in ("units", "long_name", "standard_name")
