@@ -121,13 +121,6 @@ def test_any_number_of_bodies_in_any_order(kind, bodies):
 
 
 @both
-def test_two_bodies_may_be_exchanged_bit_by_bit(kind):
-    net, (u, c, keep) = awake(BOTH[kind]()), inputs()
-    with torch.no_grad():
-        assert torch.equal(split(net(split(u, 2).flip(2).flatten(1), c, keep), 2), split(net(u, c, keep), 2).flip(2))
-
-
-@both
 @torch.no_grad()
 def test_what_is_not_kept_does_not_matter(kind):
     """Neither its value nor that there was room for it: a part is the same as a state that has no more."""
@@ -140,6 +133,20 @@ def test_what_is_not_kept_does_not_matter(kind):
         assert bool((split(told[0], 2)[kept == 0] == 0).all())
         alone = net.among(bodies)(split(u, 2)[:, :frames, :bodies].flatten(1), c, keep[:, : frames * bodies * 4])
         close(split(alone, bodies), split(told[0], 2)[:, :frames, :bodies], 1e-9)
+
+
+@both
+@torch.no_grad()
+def test_what_is_given_is_taken_as_clean(kind):
+    """Given frames are no noisy frames of the same numbers, and what is said of the others depends on them."""
+    net, (u, c, keep) = awake(BOTH[kind]()), inputs()
+    given = keep.clone().unflatten(1, (12, 8))
+    given[:, :3] = -1
+    out = net(u, c, given.flatten(1)).unflatten(1, (12, 8))[:, 3:]
+    assert bool((out != net(u, c, keep).unflatten(1, (12, 8))[:, 3:]).any())
+    moved = u.clone().unflatten(1, (12, 8))
+    moved[:, 0] += 1
+    assert bool((out != net(moved.flatten(1), c, given.flatten(1)).unflatten(1, (12, 8))[:, 3:]).any())
 
 
 @pytest.mark.parametrize("kind, shift", [("graph", 1), ("graph", 3), ("unet", 4)])

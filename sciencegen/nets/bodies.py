@@ -70,29 +70,29 @@ class Bodies(nn.Module):
         if u.device.type == "cpu" and len(u) > rows:
             return torch.cat([self(*some) for some in zip(*(v.split(rows) for v in (u, c, keep)))])
         u, keep = (v.reshape(len(v), -1, self.bodies, 4).transpose(1, 2) for v in (u, keep))  # (N, bodies, T, 4)
-        keep = keep.amin(-1, keepdim=True)
-        u, sigma, level = u * keep, torch.exp(4 * c)[..., None, None], self.level(c)
+        known, there = keep < 0, (keep != 0).all(-1, keepdim=True).to(keep)
+        u, sigma, level = u * there, torch.exp(4 * c)[..., None, None], self.level(c)
         root = (1 + sigma**2).sqrt()
-        x, out, h = u * root, torch.zeros_like(u), None
+        x, out, h = torch.where(known, u, u * root), torch.zeros_like(u), None
         for trunk, head in zip(self.trunks, self.heads):
-            guess = u / root + sigma / root * out
-            nodes = self._nodes(x, guess, sigma, keep)
-            h = trunk(nodes if h is None else torch.cat([nodes, h.to(nodes)], -1), self._edges(guess, sigma, keep),
-                      keep, level)
-            out = head(h, x, sigma, keep) * keep
+            guess = torch.where(known, u, u / root + sigma / root * out)
+            nodes = self._nodes(x, guess, sigma, keep.mean(-1, keepdim=True), there)
+            h = trunk(nodes if h is None else torch.cat([nodes, h.to(nodes)], -1), self._edges(guess, sigma, there),
+                      there, level)
+            out = head(h, x, sigma, there) * there
         return out.transpose(1, 2).reshape(len(u), -1)
 
-    def _nodes(self, x: Tensor, y: Tensor, sigma: Tensor, keep: Tensor) -> Tensor:
+    def _nodes(self, x: Tensor, y: Tensor, sigma: Tensor, keep: Tensor, there: Tensor) -> Tensor:
         """Features ``(N, bodies, T, NODES)`` of the noisy state ``x`` and an estimate ``y (N, bodies, T, 4)``."""
         root, fine = (1 + sigma**2).sqrt(), _fine(sigma)
         place, flight = y[..., :2], self.step * y[..., 2:]
         parts = [x / root, y, torch.asinh((x - y) / sigma), keep]
         for k in REACHES:
-            parts += [self._change(x, k, keep) / sigma, self._change(y, k, keep) / fine]
+            parts += [self._change(x, k, there) / sigma, self._change(y, k, there) / fine]
         parts = parts[:4] + [torch.asinh(v) for v in parts[4:]]
         for at in (place - flight, place, place + flight):
             parts += [torch.asinh((self.reach - at) / fine), torch.asinh((self.reach + at) / fine)]
-        return torch.cat(parts, -1) * keep
+        return torch.cat(parts, -1) * there
 
     def _change(self, z: Tensor, k: int, keep: Tensor) -> Tensor:
         """What frame ``t + k`` has that free flight from t does not explain, ``(N, bodies, T, 4)``."""

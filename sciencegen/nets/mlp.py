@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MLP", "ScalarMLP"]
+__all__ = ["MLP", "Fourier", "ScalarMLP", "normalised"]
 
 
 class MLP(nn.Module):
@@ -63,7 +63,7 @@ class Block(nn.Module):
     def forward(self, h: Tensor, level: Tensor) -> Tensor:
         """``h, level (N, width)`` to ``(N, width)``."""
         scale, shift, gate = self.modulate(level).chunk(3, dim=-1)
-        return h + (1 + gate) * self.body(_normalised(h) * (1 + scale) + shift)
+        return h + (1 + gate) * self.body(normalised(h) * (1 + scale) + shift)
 
 
 class Fourier(nn.Module):
@@ -79,7 +79,8 @@ class Fourier(nn.Module):
         return torch.cat([phase.sin(), phase.cos()], dim=-1)
 
 
-def _normalised(h: Tensor) -> Tensor:
+def normalised(h: Tensor) -> Tensor:
+    """Features with mean 0 and variance 1 along the last axis."""
     # Not torch's layer norm: its third derivative is wrong (torch 2.13), and guidance on an energy needs it.
     h = h - h.mean(-1, keepdim=True)
     return h * (h.square().mean(-1, keepdim=True) + 1e-5).rsqrt()
