@@ -9,9 +9,10 @@ are PDEBench's; the card in datasets/README.md says which set has which, and wha
 """
 
 import argparse
+import dataclasses
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,115 +24,66 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sciencegen import __version__
-from sciencegen.physics import Burgers, Darcy, Fourier, Heat, Helmholtz, NavierStokes, Poisson, Wells, binary, channels
-from sciencegen.physics.fields import exponential, white
+from sciencegen.physics import SYSTEMS, Heat, LogWells, System, resolve
+from sciencegen.physics.fields import white
 
 BATCH = 64
 LICENCE = "MIT; computed with sciencegen, no measured data"
+NEURAL = "https://arxiv.org/abs/2010.08895 https://arxiv.org/abs/2406.17763"
+SCORE, INFORMED = "https://arxiv.org/abs/2301.10250", "https://arxiv.org/abs/2403.14404"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a set is made: ``pairs(count, seed, first) -> (a, u)``, and the names of the file's fields for them."""
+    """How a set is written: its title, the names of its fields, the system's parameters and the references.
+
+    `field` is PDEBench's name of a field in time; None for its layout of 2-D Darcy flow. `parameters` are attributes of
+    the system by the names that the file has for them.
+    """
 
     title: str
-    system: object
-    pairs: Callable[[int, int, int], tuple[Tensor, Tensor]]
-    layout: Callable[[Tensor, Tensor], dict[str, Tensor]]
-    parameters: dict[str, float]
-    references: str
+    field: str | None = None
+    parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    references: str = NEURAL
 
 
-def static(a: Tensor, u: Tensor) -> dict[str, Tensor]:
-    """PDEBench's layout of 2-D Darcy flow: ``nu`` is what is given, ``tensor`` the solution."""
-    return {"tensor": u[:, None], "nu": a}
-
-
-def evolving(name: str) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
-    """PDEBench's layouts in time: one field, its first frame what is given."""
-    return lambda a, u: {name: torch.cat([a[:, None], u], 1)}
-
-
-NEURAL = "https://arxiv.org/abs/2010.08895 https://arxiv.org/abs/2406.17763"
-SCORE = "https://arxiv.org/abs/2301.10250"
-
-
-def poisson(n: int) -> Recipe:
-    system = Poisson(n)
-    return Recipe("Poisson's equation, Gaussian sources", system, _solved(system, system.sources().sample), static, {},
-                  NEURAL)
-
-
-def helmholtz(n: int) -> Recipe:
-    system = Helmholtz(n)
-    return Recipe("Helmholtz' equation, Gaussian sources", system, _solved(system, system.sources().sample), static,
-                  {"k": system.k}, NEURAL)
-
-
-def darcy(n: int) -> Recipe:
-    system = Darcy(n)
-    draw = lambda count, seed, first: binary(system.fields().sample(count, seed, first))
-    return Recipe("Darcy flow, two materials", system, _solved(system, draw), static, {"beta": system.f}, NEURAL)
-
-
-def channelised(n: int) -> Recipe:
-    system = Darcy(n)
-    draw = lambda count, seed, first: channels(n, count, seed, first)
-    return Recipe("Darcy flow, meandering channels", system, _solved(system, draw), static, {"beta": system.f}, NEURAL)
-
-
-def wells(n: int) -> Recipe:
-    system, modes = Wells(n), min(64, n * n // 2)
-    factor = exponential(n, 0.1, modes)
-
-    def draw(count: int, seed: int, first: int) -> Tensor:
-        return (white(modes, count, seed, first, dims=1) @ factor.mT).exp().unflatten(-1, (n, n))
-
-    return Recipe("Darcy flow between an inflow and an outflow", system, _solved(system, draw), static,
-                  {"rate": system.rate, "length": 0.1, "modes": modes}, "https://arxiv.org/abs/2403.14404")
-
-
-def heat(n: int) -> Recipe:
-    system = Heat(Fourier(n))
-
-    def pairs(count: int, seed: int, first: int) -> tuple[Tensor, Tensor]:
-        a = system.starts().sample(count, seed, first)
-        return a, system.kicked(a, white(n, count, seed, first, stream=1)[:, None])
-
-    return Recipe("Heat equation kicked by noise, Gaussian starts", system, pairs, evolving("temperature"),
-                  {"Nu": system.nu, "noise": system.noise, "frame": system.frame}, SCORE)
-
-
-def burgers(n: int) -> Recipe:
-    system = Burgers(n, frame=1 / (n - 1), frames=n - 1)
-    return Recipe("Burgers' equation, Gaussian initial states", system, _solved(system, system.starts().sample),
-                  evolving("tensor"), {"Nu": system.nu, "frame": system.frame}, NEURAL)
-
-
-def navier_stokes(n: int) -> Recipe:
-    system = NavierStokes(n)
-    return Recipe("Navier-Stokes vorticity, forced, Gaussian initial states", system,
-                  _solved(system, system.starts().sample), evolving("vorticity"),
-                  {"Nu": system.nu, "force": system.force, "frame": system.frame}, NEURAL)
-
-
-def _solved(system: object, draw: Callable[[int, int, int], Tensor]) -> Callable:
-    def pairs(count: int, seed: int, first: int) -> tuple[Tensor, Tensor]:
-        a = draw(count, seed, first)
-        return a, system.solve(a)
-
-    return pairs
-
-
-NAMES = {
-    "poisson": poisson, "helmholtz": helmholtz, "darcy": darcy, "channels": channelised, "wells": wells,
-    "heat": heat, "burgers": burgers, "navier-stokes": navier_stokes,
+RECIPES = {
+    "poisson": Recipe("Poisson's equation, Gaussian sources"),
+    "helmholtz": Recipe("Helmholtz' equation, Gaussian sources", parameters={"k": "k"}),
+    "darcy": Recipe("Darcy flow, two materials", parameters={"beta": "f"}),
+    "channels": Recipe("Darcy flow, meandering channels", parameters={"beta": "f"}),
+    "wells": Recipe("Darcy flow between an inflow and an outflow, the logarithm's covariance exp(-distance / 0.1)",
+                    parameters={"rate": "rate"}, references=INFORMED),
+    "heat": Recipe("Heat equation kicked by noise, Gaussian starts", "temperature",
+                   {"Nu": "nu", "noise": "noise", "frame": "frame"}, SCORE),
+    "burgers": Recipe("Burgers' equation, Gaussian initial states", "tensor", {"Nu": "nu", "frame": "frame"}),
+    "navier-stokes": Recipe("Navier-Stokes vorticity, forced, Gaussian initial states", "vorticity",
+                            {"Nu": "nu", "force": "force", "frame": "frame"}),
 }  # fmt: skip
+
+
+def system_of(name: str, grid: int) -> System:
+    """The system; of `wells` the one whose permeability is given as it is."""
+    system = resolve(name, grid)
+    return system.wells if isinstance(system, LogWells) else system
+
+
+def pairs(system: System, count: int, seed: int, first: int) -> tuple[Tensor, Tensor]:
+    """Samples `first ... first + count - 1` of a seed; heat is kicked by noise."""
+    a = system.draw(count, seed, first)["a"]
+    if isinstance(system, Heat):
+        return a, system.kicked(a, white(system.basis.n, count, seed, first, stream=1)[:, None])
+    return a, system.solve(a)
+
+
+def layout(recipe: Recipe, a: Tensor, u: Tensor) -> dict[str, Tensor]:
+    """PDEBench's layouts: of 2-D Darcy flow, `nu` what is given; or in time, the first frame what is given."""
+    return {"tensor": u[:, None], "nu": a} if recipe.field is None else {recipe.field: torch.cat([a[:, None], u], 1)}
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", choices=NAMES, help="which system")
+    parser.add_argument("name", choices=SYSTEMS, help="which system")
     parser.add_argument("--grid", type=int, default=32, help="cells along a side (default 32)")
     parser.add_argument("--count", type=int, default=1000, help="samples (default 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the set (default 0; the committed test sets have 1)")
@@ -149,8 +101,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def make(name: str, grid: int, count: int, seed: int, out: Path) -> None:
     """Writes the file, under its name only when it is complete; batches wait in a folder beside it until then."""
-    recipe = NAMES[name](grid)
-    attributes = provenance(name, recipe, grid, count, seed)
+    recipe, system = RECIPES[name], system_of(name, grid)
+    attributes = provenance(name, recipe, system, grid, count, seed)
     if out.exists():
         return check(out, attributes)
     folder = out.with_name(f".{out.name}.{name}-{grid}-{seed}.parts")
@@ -160,9 +112,9 @@ def make(name: str, grid: int, count: int, seed: int, out: Path) -> None:
     with tqdm(total=count, desc=name, unit="sample") as bar:
         for (first, last), part in zip(ends, parts, strict=True):
             if not part.exists():
-                batch(recipe, first, last, seed, part)
+                batch(recipe, system, first, last, seed, part)
             bar.update(last - first)
-    collect(recipe, grid, parts, attributes, out)
+    collect(coordinates(system), parts, attributes, out)
     shutil.rmtree(folder)
 
 
@@ -175,15 +127,15 @@ def check(out: Path, wanted: dict[str, object]) -> None:
         raise SystemExit(f"{out} is there already, with {found}; expected {expected}. Remove it, or give another --out")
 
 
-def batch(recipe: Recipe, first: int, last: int, seed: int, part: Path) -> None:
+def batch(recipe: Recipe, system: System, first: int, last: int, seed: int, part: Path) -> None:
     """Computes samples ``first ... last - 1`` into a file of their own."""
-    fields = recipe.layout(*recipe.pairs(last - first, seed, first))
+    fields = layout(recipe, *pairs(system, last - first, seed, first))
     draft = part.with_suffix(".draft.npz")
     np.savez(draft, **{key: value.float().numpy() for key, value in fields.items()})
     os.replace(draft, part)
 
 
-def collect(recipe: Recipe, grid: int, parts: list[Path], attributes: dict[str, object], out: Path) -> None:
+def collect(axes: dict[str, np.ndarray], parts: list[Path], attributes: dict[str, object], out: Path) -> None:
     """Puts the batches into one HDF5 file, compressed."""
     draft = out.with_name(f".{out.name}.draft")
     with h5py.File(draft, "w") as file:
@@ -191,7 +143,7 @@ def collect(recipe: Recipe, grid: int, parts: list[Path], attributes: dict[str, 
             with np.load(part) as fields:
                 for key, values in fields.items():
                     _append(file, key, values)
-        for key, values in coordinates(recipe.system, grid).items():
+        for key, values in axes.items():
             file.create_dataset(key, data=values)
         file.attrs.update(attributes)
     os.replace(draft, out)
@@ -206,20 +158,21 @@ def _append(file: h5py.File, key: str, values: np.ndarray) -> None:
     file[key][-len(values) :] = values
 
 
-def coordinates(system: object, n: int) -> dict[str, np.ndarray]:
+def coordinates(system: System) -> dict[str, np.ndarray]:
     """Cell centres; times, with the one more that PDEBench writes than there are frames."""
-    centres = ((np.arange(n) + 0.5) / n).astype(np.float32)
-    found = {"x-coordinate": centres} | ({} if isinstance(system, Burgers) else {"y-coordinate": centres})
-    if hasattr(system, "frames"):
+    solution = list(system.parts.values())[-1]
+    found = {f"{dim}-coordinate": np.asarray(solution.coords[dim], np.float32) for dim in ("x", "y")
+             if dim in solution.dims}
+    if "time" in solution.dims:
         found["t-coordinate"] = (np.arange(system.frames + 2) * system.frame).astype(np.float32)
     return found
 
 
-def provenance(name: str, recipe: Recipe, grid: int, count: int, seed: int) -> dict[str, object]:
+def provenance(name: str, recipe: Recipe, system: System, grid: int, count: int, seed: int) -> dict[str, object]:
     packages = ("torch", "numpy", "scipy", "h5py")
     return {
-        "name": name, "grid": grid, "seed": seed, "done": count, "title": recipe.title, "source": repr(recipe.system),
-        **recipe.parameters,
+        "name": name, "grid": grid, "seed": seed, "done": count, "title": recipe.title, "source": repr(system),
+        **{key: getattr(system, attribute) for key, attribute in recipe.parameters.items()},
         "history": f"datasets/make_pde.py {name} --grid {grid} --count {count} --seed {seed} with "
         f"sciencegen {__version__}, " + ", ".join(f"{package} {version(package)}" for package in packages),
         "references": recipe.references, "license": LICENCE,

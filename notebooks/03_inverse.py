@@ -35,7 +35,7 @@ from sciencegen.measure import Points
 from sciencegen.model import zoo
 from sciencegen.physics import Darcy
 from sciencegen.sample import Multistep, karras
-from sciencegen.studies.pde.prior import pairs, setup
+from sciencegen.studies.pde.pairs import pairs
 from sciencegen.tasks import Problem, invert
 
 COUNT = int(os.environ.get("SCIENCEGEN_COUNT", 24))
@@ -51,7 +51,7 @@ pyplot.rcParams.update({"figure.dpi": 65, "savefig.dpi": 65})
 # %%
 prior = zoo("darcy")
 darcy = Darcy(32)
-truth = {name: value[-1] for name, value in pairs(setup("darcy"), 6, seed=1).items()}
+truth = {name: value[-1] for name, value in pairs(darcy, 6, seed=1).items()}
 
 rng = np.random.default_rng(0)
 where, held_out = rng.uniform(0.02, 0.98, (60, 2)), rng.uniform(0.02, 0.98, (20, 2))

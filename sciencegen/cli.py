@@ -17,6 +17,7 @@ from .jobs.data.command import data
 from .jobs.flow.command import flow
 from .jobs.nbody.command import nbody
 from .studies.pde.command import invert
+from .studies.pde.command import train as train_system
 
 # Threads that spin while they wait slow a shared machine down thirtyfold; to be said before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -28,6 +29,7 @@ app.command(design)
 app.command(train)
 app.command(data)
 app.command(invert)
+train.default(train_system)
 design.command(nbody)
 design.command(flow)
 
@@ -113,35 +115,6 @@ def train_airfoil(*, data: Path = Path("datasets/airfoils.nc"), out: Path = Path
     model.save(out / "model", half=True)
     Console().print(f"the model is {out / 'model'}; use it with: sciencegen design airfoil --model {out / 'model'}",
                     markup=False, soft_wrap=True)
-
-
-@train.command(name="pde")
-def train_pde(name: str, /, *, grid: int = 32, out: Path | None = None, steps: int | None = None,
-              device: str = "cpu") -> None:
-    """Train the prior of a partial differential equation; poisson and darcy at 32 take 2 cores, the others a GPU.
-
-    Parameters
-    ----------
-    name
-        poisson, helmholtz, darcy, channels, wells, heat, burgers or navier-stokes.
-    grid
-        Cells along a side.
-    out
-        Directory of the checkpoint and, at the end, of the model (OUT/model); runs/NAME_GRID unless given.
-    steps
-        Optimiser steps; the recipe's own unless given.
-    device
-        Where to train, as cpu or cuda.
-    """
-    from dataclasses import replace
-
-    from .studies.pde import prior
-
-    recipe = prior.setup(name, grid)
-    out = out or Path("runs") / f"{name}_{grid}"
-    model = prior.train(recipe if steps is None else replace(recipe, steps=steps), out, device=device)
-    model.save(out / "model", half=True)
-    Console().print(f"the model is {out / 'model'}", markup=False, soft_wrap=True)
 
 
 @train.command(name="nbody")

@@ -18,8 +18,8 @@ from inverse.exact import Bayes, closed, factors
 from inverse.row import Answer, joined
 from inverse.task import Task, questions, tasks
 
-from sciencegen.physics import NavierStokes
-from sciencegen.studies.pde.prior import pair_layout, pairs, setup
+from sciencegen.physics import LogWells, NavierStokes
+from sciencegen.studies.pde.pairs import pair_layout, pairs
 from sciencegen.tasks import Problem, invert
 
 
@@ -162,9 +162,9 @@ def test_the_sliced_distance_of_a_shift_is_its_length():
 
 
 def test_the_gap_of_wells_vanishes_for_solutions_and_is_near_one_for_none():
-    recipe = setup("wells", 16)
-    made = pairs(recipe, 8)
-    layout = pair_layout(recipe, **made)
+    system = LogWells(16)
+    made = pairs(system, 8)
+    layout = pair_layout(system, made)
     size = lambda u: wells.gap(layout, layout.pack(a=made["a"], u=u)).norm(dim=-1)
     assert float(size(made["u"]).max()) < 1e-10
     assert 0.3 < float(size(0 * made["u"]).median()) < 3

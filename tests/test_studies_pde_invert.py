@@ -4,6 +4,7 @@ The prior of the runs is the zoo's for Poisson, which is Gaussian, so that its p
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -14,17 +15,23 @@ import xarray
 
 from oracles import close
 from sciencegen import cli
+from sciencegen.exact import Gaussian, Mixture
 from sciencegen.layout import Layout, Variable
+from sciencegen.measure import Points
 from sciencegen.model import Model, zoo
 from sciencegen.observations import Observations, Readings, observe
-from sciencegen.physics import Darcy
+from sciencegen.physics import Darcy, Poisson
 from sciencegen.physics.grids import centres
 from sciencegen.result import Result
+from sciencegen.sample import Multistep, karras
 from sciencegen.studies.pde import invert as job
+from sciencegen.studies.pde import judge
+from sciencegen.tasks import Problem, invert
 
 pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
 D = torch.float64
 DATA = Path(__file__).parents[1] / "datasets"
+ZOO = Path(__file__).parents[1] / "sciencegen" / "zoo"
 WHERE = np.random.default_rng(0).uniform(0, 1, (12, 2))
 GRID = Layout(**{name: Variable((8, 8), dims=("x", "y"), coords=dict.fromkeys("xy", centres(8).tolist()))
                  for name in "au"})
@@ -37,12 +44,12 @@ def poisson() -> Model:
 
 @pytest.fixture(scope="module")
 def example(poisson) -> Observations:
-    return job.example("poisson", poisson.layout, case=3)
+    return job.example(Poisson(32), poisson.layout, case=3)
 
 
 @pytest.fixture(scope="module")
 def answer(poisson, example) -> Result:
-    return job.solve("poisson", poisson, example, count=19, seed=5, steps=8, progress=False)
+    return job.solve(poisson, example, Poisson(32), count=19, seed=5, steps=8, progress=False)
 
 
 @pytest.fixture
@@ -151,9 +158,14 @@ def test_what_is_asked_wrongly_is_refused_and_writes_nothing(tmp_path, run):
         (["poisson"], "expected one of the two"), (["poisson", "--data", good, "--example"], "expected one of the two"),
         (["poisson", "--data", tmp_path / "none.h5"], "no file"), (["poisson", "--data", text], "HDF5"),
         (["poisson", "--data", empty], "no readings"), (["poisson", "--data", outside], "outside of [0, 1] x [0, 1]"),
-        (["poison", "--data", good], "there are poisson"),
-        (["burgers", "--data", good], "sciencegen train pde burgers"),
-        (["poisson", "--data", good, "--count", 0], "at least 1"), (["poisson", "--data", good, "--seed", -1], "2^40"),
+        (["poison", "--data", good], "no system 'poison'; there are poisson"),
+        (["burgers", "--data", good], "sciencegen train burgers"),
+        (["poisson", "--data", good, "--count", 0], "got --count 0; expected 1 to"),
+        (["poisson", "--data", good, "--seed", -1], "got --seed -1; expected 0 to 2^40"),
+        (["poisson", "--data", good, "--steps", 1], "got --steps 1; expected 2 to"),
+        (["poisson", "--data", good, "--device", "abacus"], "got --device abacus, which cannot be used"),
+        (["my_wave:Wave", "--data", good], "sciencegen train my_wave:Wave"),
+        (["heat", "--data", good, "--model", ZOO / "poisson"], "got a prior of Layout"),
         (["poisson", "--data", good, "--model", tmp_path / "no"], "config.json"),
         (["poisson", "--data", good, "--out", text], "can be written to"),
     ):
@@ -216,33 +228,88 @@ def test_misfit_and_residual_are_told_beside_the_truth_and_nothing(poisson, exam
 
 
 def test_a_law_makes_samples_obey_to_rounding_and_costs_a_linear_equation_nothing(poisson, example, answer):
-    lawful = job.solve("poisson", poisson, example, count=19, seed=5, steps=8, law=True, progress=False)
+    lawful = job.solve(poisson, example, Poisson(32), count=19, seed=5, steps=8, law=True, progress=False)
     assert (lawful.data.residual < 1e-11).all()
     np.testing.assert_allclose(lawful.samples["a"], answer.samples["a"], rtol=1e-6)
     np.testing.assert_allclose(lawful.data.misfit, answer.data.misfit, rtol=0.1)
 
 
 def test_the_same_seed_gives_the_same_samples(poisson, example, answer):
-    again = job.solve("poisson", poisson, example, count=19, seed=5, steps=8, progress=False)
-    other = job.solve("poisson", poisson, example, count=19, seed=6, steps=8, progress=False)
+    again = job.solve(poisson, example, Poisson(32), count=19, seed=5, steps=8, progress=False)
+    other = job.solve(poisson, example, Poisson(32), count=19, seed=6, steps=8, progress=False)
     np.testing.assert_array_equal(again.samples["a"], answer.samples["a"])
     assert (np.abs(other.samples["a"] - answer.samples["a"]).max(("x", "y")) > 1e-3).all()
 
 
-def test_a_name_of_no_known_equation_has_no_residual_and_no_law(poisson, example):
-    found = job.solve("mine", poisson, example, count=2, steps=2, progress=False)
+def test_a_prior_without_a_system_has_no_residual_and_no_law(poisson, example):
+    found = job.solve(poisson, example, count=2, steps=2, progress=False)
     assert "residual" not in found.data
     assert np.isfinite(found.data.misfit).all()
-    with pytest.raises(ValueError, match="got a law of 'mine'"):
-        job.solve("mine", poisson, example, count=2, law=True)
+    with pytest.raises(ValueError, match="got a law of no system"):
+        job.solve(poisson, example, count=2, law=True)
 
 
-def test_every_name_has_its_equation_on_the_layouts_grid():
-    made = [job.equation(name, GRID) for name in job.NAMES]
-    assert [getattr(system, "n", None) or system.basis.n for system in made] == [8] * 7
-    assert job.equation("darcy", GRID) == Darcy(8)
-    assert job.equation("airfoil", GRID) is None
-    assert job.equation("darcy", Layout(shape=(8,))) is None
+def test_a_name_has_its_system_on_the_layouts_grid_or_is_refused():
+    assert job.system_of("darcy", GRID) == Darcy(8)
+    with pytest.raises(ValueError, match="expected one of .*name the system that it was trained for"):
+        job.system_of("heat", GRID)
+    with pytest.raises(KeyError, match="no system 'airfoil'"):
+        job.system_of("airfoil", GRID)
+
+
+# --- the noise schedule -------------------------------------------------------------------------------------------
+
+def test_levels_begin_at_ten_times_the_largest_deviation(poisson):
+    variances = torch.tensor([4.0, 0.25, 0.0])
+    assert float(job.levels(Gaussian(torch.zeros(3), variances), 5)[0]) == pytest.approx(20)
+    largest = float(poisson.energy.data.variances.max()) ** 0.5
+    assert float(job.levels(poisson.energy, 5)[0]) == pytest.approx(10 * largest)
+    assert float(job.levels(Mixture(torch.ones(1), torch.zeros(1, 3), 1.0), 5)[0]) == pytest.approx(80)
+
+
+def test_from_far_above_the_prior_a_posterior_is_the_closed_form_where_from_below_it_is_not():
+    """One direction of deviation 20, read loosely: N(0, 400) and a reading 40 +- 20, so the mean is 20."""
+    layout, prior = Layout(u=Variable((2,), dims=("x",), coords={"x": [0.0, 1.0]})), Gaussian(
+        torch.zeros(2, dtype=D), torch.tensor([400.0, 1e-4], dtype=D))
+    measure, data = Points("u", torch.tensor([[0.0]], dtype=D)), torch.tensor([40.0], dtype=D)
+    problem = Problem(layout, prior)
+    mean = lambda sigmas: float(invert(problem, measure, data, 20.0, Multistep(sigmas), 4000, torch.arange(4000),
+                                       progress=False).samples["u"][:, 0].mean())
+    error = 5 * 200**0.5 / 4000**0.5  # of a posterior whose variance is 200
+    assert abs(mean(job.levels(prior, 20, dtype=D)) - 20) < error + 0.01 * 20
+    assert abs(mean(karras(20, 0.02, 20.0, dtype=D)) - 20) > 2
+
+
+# --- the verdict --------------------------------------------------------------------------------------------------
+
+def test_the_likely_misfit_is_that_of_as_many_normal_numbers():
+    low, high = judge.likely(60)
+    drawn = np.sqrt(np.mean(np.random.default_rng(0).standard_normal((20_000, 60)) ** 2, 1))
+    rare = [(drawn < low).mean(), (drawn > high).mean()]
+    assert all(abs(share - judge.RARE) < 5 * (judge.RARE / 20_000) ** 0.5 for share in rare)
+
+
+def test_readings_in_another_order_are_no_success_and_said_so(poisson, example, answer):
+    assert answer.success.all()
+    assert "the samples explain the readings: misfit" in answer.message
+    given = example.readings["u"]
+    mixed = Observations({"u": Readings(given.coordinates, np.roll(given.values, 1), given.noise)})
+    found = job.solve(poisson, mixed, Poisson(32), count=4, steps=8, progress=False)
+    assert not found.success.any()
+    assert "the samples do NOT explain the readings" in found.message
+    loose = Observations({"u": Readings(given.coordinates, given.values, 20 * given.noise)})
+    assert "is the noise overstated?" in job.solve(poisson, loose, count=4, steps=8, progress=False).message
+
+
+def test_what_is_not_admissible_is_set_to_the_end_of_its_range_and_said(answer):
+    odd = replace(answer, samples=answer.samples.assign(a=answer.samples.a.copy()))
+    odd.samples["a"].values[:] = 6.0
+    odd.samples["a"].values[3, 4, 5] = -2.0
+    mended = judge.admitted(odd, Darcy(32))
+    assert float(mended.samples["a"].min()) == pytest.approx(0.6)
+    assert "'a' of 1 of 19 samples" in mended.message
+    assert "outside of 0.6 to inf (-2 to 6)" in mended.message
+    assert judge.admitted(answer, Poisson(32)).message == answer.message
 
 
 def test_a_run_from_a_file_without_a_truth(tmp_path, run, example):

@@ -17,7 +17,8 @@ from sciencegen.exact import Gaussian
 from sciencegen.layout import Layout, Variable
 from sciencegen.noise import Noise
 from sciencegen.physics import Heat
-from sciencegen.studies.pde.prior import gaussian, pair_layout, pairs, setup, turns
+from sciencegen.studies.pde.pairs import pair_layout, pairs
+from sciencegen.studies.pde.prior import gaussian, setup
 
 from .row import Answer
 from .task import GRID, Question, System, Task
@@ -51,10 +52,10 @@ def closed(system: System) -> tuple[Layout, Gaussian]:
 def fitted(name: str, count: int = 4000) -> tuple[Layout, Gaussian]:
     """The Gaussian of ``count`` training pairs of a system and their turns, as the trained priors have it."""
     recipe = setup(name, GRID)
-    made = pairs(recipe, count, 0)
-    layout = pair_layout(recipe, **made)
+    made = pairs(recipe.system, count, 0)
+    layout = pair_layout(recipe.system, made)
     split = [v.size for v in layout.variables.values()]
-    return layout, gaussian(layout.pack(**made), turns(GRID, 2)[: 8 if recipe.symmetric else 1], split, recipe.ranks)
+    return layout, gaussian(layout.pack(**made), recipe.orders, split, recipe.ranks)
 
 
 @dataclass(frozen=True)

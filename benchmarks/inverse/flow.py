@@ -23,8 +23,8 @@ from sciencegen.exact import Gaussian
 from sciencegen.guide import Moments
 from sciencegen.linear import linearised
 from sciencegen.noise import Noise
-from sciencegen.physics import NavierStokes
-from sciencegen.studies.pde.prior import pairs, setup
+from sciencegen.physics import NavierStokes, resolve
+from sciencegen.studies.pde.pairs import pairs
 
 from .row import Answer
 from .task import Question, Task
@@ -41,7 +41,7 @@ def is_flow(task: Task) -> bool:
 @lru_cache(1)
 def known(n: int, count: int = 2000, shifts: int = 8) -> dict[str, Tensor]:
     """Training pairs ``a, u (count shifts, n^2)``, each at several places along which the force is the same."""
-    made = pairs(setup("navier-stokes", n), count, 0)
+    made = pairs(resolve("navier-stokes", n), count, 0)
     moves = [round(n * i / shifts) for i in range(shifts)]
     return {k: torch.cat([v.reshape(-1, n, n).roll((m, -m), (1, 2)).flatten(1) for m in moves]).float()
             for k, v in made.items()}

@@ -18,7 +18,8 @@ from common import whole
 from torch import Tensor, nn
 
 from sciencegen.nets.unet import GridUNet
-from sciencegen.studies.pde.prior import pairs, setup
+from sciencegen.physics import resolve
+from sciencegen.studies.pde.pairs import pairs
 
 from .row import Answer
 from .task import GRID, Question, Task
@@ -69,7 +70,7 @@ def trained(row: Masked) -> tuple[GridUNet, float]:
 
 
 def _train(net: GridUNet, row: Masked) -> None:
-    made = pairs(setup("darcy", GRID), row.count, 0)
+    made = pairs(resolve("darcy", GRID), row.count, 0)
     unit = float(made["u"].square().mean().sqrt())
     rows = torch.stack([_signed(made["a"]), made["u"] / unit], 1).float()
     generator = torch.Generator().manual_seed(0)

@@ -17,14 +17,13 @@ import torch
 from torch import Tensor
 
 from sciencegen.measure import Measurement, Points
-from sciencegen.physics import Darcy, Fourier, Heat, Helmholtz, NavierStokes, Poisson
+from sciencegen.physics import Darcy, Heat, NavierStokes, System, resolve
 from sciencegen.physics.fields import white
-from sciencegen.studies.pde.prior import pairs, setup
+from sciencegen.studies.pde.pairs import pairs
 
 GRID, FINE, PER_SET = 32, 64, 20
 TEST, TUNE = 1, 2  # seeds of the scored cases (those of datasets/pde_NAME_32.h5) and of those that rows are tuned on
 RESOLVED = 1e-4
-System = Poisson | Helmholtz | Darcy | Heat | NavierStokes
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Task:
     @property
     def grid(self) -> int:
         """Cells along a side."""
-        return self.system.basis.n if isinstance(self.system, Heat) else self.system.n
+        return self.system.parts["u"].shape[-1]
 
 
 @dataclass(frozen=True)
@@ -96,17 +95,18 @@ class Question:
 
 def tasks() -> dict[str, Task]:
     """All tasks by name."""
-    poisson, helmholtz, darcy = Poisson(GRID), Helmholtz(GRID), Darcy(GRID)
+    poisson, helmholtz, darcy, heat = (resolve(name, GRID) for name in ("poisson", "helmholtz", "darcy", "heat"))
+    flow = resolve("navier-stokes", FINE)
     rock = {"levels": (1e-2,), "count": 100, "quick": 4}
     made = [
         Task("poisson-forward", "poisson", poisson, {"a": 300}, "u"),
         Task("poisson-inverse", "poisson", poisson, {"u": 300}, "a"),
         Task("helmholtz-forward", "helmholtz", helmholtz, {"a": 300}, "u", quick=0),
         Task("helmholtz-inverse", "helmholtz", helmholtz, {"u": 300}, "a", quick=0),
-        Task("heat", "heat", Heat(Fourier(GRID)), {"u": GRID**2}, "a", levels=(0.0,)),
+        Task("heat", "heat", heat, {"u": GRID**2}, "a", levels=(0.0,)),
         Task("darcy-inverse", "darcy", darcy, {"u": 60}, "a", **rock),
         Task("darcy-both", "darcy", darcy, {"a": 60, "u": 60}, "a", **rock),
-        Task("navier-stokes", "navier-stokes", NavierStokes(FINE), {"u": 500}, "a", levels=(1e-2,), quick=2),
+        Task("navier-stokes", "navier-stokes", flow, {"u": 500}, "a", levels=(1e-2,), quick=2),
     ]
     return {task.name: task for task in made}
 
@@ -129,7 +129,7 @@ def cases(task: Task, count: int, seed: int) -> dict[str, Tensor]:
         a = task.system.starts().sample(count, seed)
         noise = white(GRID, count, seed, stream=1)[:, None]
         return {"a": a, "u": task.system.kicked(a, noise)[:, 0]}
-    made = pairs(setup(task.setup, task.grid), count, seed)
+    made = pairs(task.system, count, seed)
     return {"a": made["a"], "u": made["u"].reshape(made["a"].shape)}  # of a flow the one frame
 
 

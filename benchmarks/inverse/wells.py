@@ -27,9 +27,9 @@ from sciencegen.layout import Layout
 from sciencegen.model import Model
 from sciencegen.moments import gaussian_of
 from sciencegen.noise import Noise
-from sciencegen.physics import Cosine, Wells
+from sciencegen.physics import Cosine, LogWells, Wells
 from sciencegen.sample import Multistep, karras
-from sciencegen.studies.pde.prior import pairs, setup
+from sciencegen.studies.pde.pairs import pairs
 
 from .exact import fitted
 
@@ -58,7 +58,7 @@ def judged(model: Model | None, file: Path) -> dict[str, dict[str, float]]:
 def rows(model: Model | None) -> Iterator[tuple[Layout, str, Callable[[int], Tensor], int]]:
     """Layout, name, ``count -> x (count, d)``, and count; the network's if there is one."""
     layout, law = fitted("wells")
-    held = lambda count: layout.pack(**pairs(setup("wells", grid(layout)), count, OTHER))
+    held = lambda count: layout.pack(**pairs(LogWells(grid(layout)), count, OTHER))
     yield layout, "other held-out pairs (the floor)", held, COUNT
     yield layout, "other held-out pairs, as few as guided", held, GUIDED
     yield layout, "fitted Gaussian", lambda count: gaussian(law, count), COUNT
@@ -87,7 +87,7 @@ def sampled(prior: Energy, layout: Layout, count: int) -> Tensor:
 def solved(layout: Layout, x: Tensor) -> Tensor:
     """The same ``a`` with the solution for it: the law by projection."""
     a = layout.unpack(x.double())["a"]
-    return layout.pack(a=a, u=Wells(grid(layout)).solve(a.exp()))
+    return layout.pack(a=a, u=LogWells(grid(layout)).solve(a))
 
 
 def guided(prior: Energy, layout: Layout, count: int) -> Tensor:
@@ -119,8 +119,8 @@ def grid(layout: Layout) -> int:
 def scores(layout: Layout, x: Tensor) -> dict[str, float]:
     """Median residual, and sliced distances of the pair and of its parts to held-out pairs."""
     parts = layout.unpack(x)
-    held = layout.pack(**pairs(setup("wells", grid(layout)), len(x), HELD))
-    residual = Wells(grid(layout)).residual(parts["a"].exp(), parts["u"]).norm(dim=-1)
+    held = layout.pack(**pairs(LogWells(grid(layout)), len(x), HELD))
+    residual = LogWells(grid(layout)).residual(parts["a"], parts["u"]).norm(dim=-1)
     distances = {name: sliced(layout[name](x), layout[name](held)) for name in ("a", "u")}
     return {"residual": float(residual.median()), "distance": sliced(x, held), **distances}
 

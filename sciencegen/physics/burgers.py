@@ -15,7 +15,8 @@ References:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ from torch import Tensor
 from .fields import GaussianField
 from .frames import defects, march
 from .grids import Fourier, check
+from .system import Part, Stored
 
 __all__ = ["Burgers"]
 
@@ -48,6 +50,32 @@ class Burgers:
     frames: int = 31
     speed: float = 2.0
     size: float = 0.27
+
+    @classmethod
+    def square(cls, n: int) -> Burgers:
+        """As many moments as cells, over one unit of time: start and frames make a square image, a row a time."""
+        return cls(n, frame=1 / (n - 1), frames=n - 1)
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """Initial state ``a`` and later states ``u``."""
+        times = [self.frame * (i + 1) for i in range(self.frames)]
+        return {"a": Part.cells(self.n, "x", periodic=True), "u": Part.cells(self.n, "x", times, periodic=True)}
+
+    @property
+    def symmetries(self) -> tuple[()]:
+        """None that is made use of."""
+        return ()
+
+    def draw(self, count: int, seed: int = 0, first: int = 0) -> dict[str, Tensor]:
+        """Initial states ``{"a": (count, n)}`` in float64, of :meth:`starts`."""
+        return {"a": self.starts().sample(count, seed, first)}
+
+    def read(self, stored: Stored) -> Mapping[str, Burgers]:
+        """With the file's frames and ``nu``, read twice: PDEBench's generator divides its ``Nu`` by pi."""
+        nu, frames = stored("nu", "Nu"), {"frame": stored.frame, "frames": stored.frames}
+        return {f"nu = {nu:.4g}": replace(self, nu=nu, **frames),
+                f"nu = {nu:.4g} / pi, as PDEBench means it": replace(self, nu=nu / math.pi, **frames)}
 
     def starts(self) -> GaussianField:
         """The published law of ``a``: :math:`N(0, 7^4 (-\\Delta + 49)^{-2.5})`, periodic."""

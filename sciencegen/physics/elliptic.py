@@ -12,6 +12,7 @@ References:
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -19,6 +20,8 @@ from torch import Tensor
 from .fields import GaussianField
 from .grids import Cosine, Sine, check
 from .stencils import laplacian
+from .system import Part, Stored
+from .turns import SQUARE, Turn
 
 __all__ = ["Elliptic"]
 
@@ -34,6 +37,24 @@ class Elliptic(abc.ABC):
     @abc.abstractmethod
     def shift(self) -> float:
         """:math:`k^2`."""
+
+    @abc.abstractmethod
+    def read(self, stored: Stored) -> Mapping[str, Elliptic]:
+        """The system with the parameters of a file; see :class:`System`."""
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """Source ``a`` and solution ``u``."""
+        return {"a": Part.cells(self.n), "u": Part.cells(self.n)}
+
+    @property
+    def symmetries(self) -> tuple[Turn, ...]:
+        """Those of the square."""
+        return SQUARE
+
+    def draw(self, count: int, seed: int = 0, first: int = 0) -> dict[str, Tensor]:
+        """Sources ``{"a": (count, n, n)}`` in float64, of :meth:`sources`."""
+        return {"a": self.sources().sample(count, seed, first)}
 
     def sources(self) -> GaussianField:
         """The published law of ``a``: :math:`N(0, 9 (-\\Delta + 9)^{-2})`, no flux through the walls."""
@@ -52,7 +73,9 @@ class Elliptic(abc.ABC):
         """The solution ``(*B, n, n)``, to rounding; linear in ``a`` and differentiable."""
         check("a", a, self.n, self.n)
         basis = Sine(self.n)
-        return basis.collect(basis.expand(a) / self.spectrum().to(a))
+        with a.device:
+            spectrum = self.spectrum().to(a)
+        return basis.collect(basis.expand(a) / spectrum)
 
     def matrix(self) -> Tensor:
         """:meth:`solve` as a matrix ``(n^2, n^2)`` on flattened fields, in float64; symmetric."""

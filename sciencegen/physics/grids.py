@@ -27,7 +27,7 @@ __all__ = ["Basis", "Cosine", "Fourier", "Sine", "centres", "check"]
 
 def centres(n: int, like: Tensor | None = None) -> Tensor:
     """Cell centres of the unit interval ``(n,)``, in float64 or as ``like``."""
-    x = (torch.arange(n, dtype=torch.float64) + 0.5) / n
+    x = (torch.arange(n, dtype=torch.float64, device=None if like is None else like.device) + 0.5) / n
     return x if like is None else x.to(like)
 
 
@@ -56,12 +56,14 @@ class Basis(abc.ABC):
 
     def expand(self, x: Tensor, dims: int = 2) -> Tensor:
         """Coefficients ``(*B, n[, n])`` of a field of the same shape: ``x = sum_k coefficient_k phi_k``."""
-        matrix = (self.functions() / self.n).to(x)
+        with x.device:
+            matrix = (self.functions() / self.n).to(x)
         return x @ matrix.mT if dims == 1 else matrix @ x @ matrix.mT
 
     def collect(self, coefficients: Tensor, dims: int = 2) -> Tensor:
         """The field with these coefficients; the inverse of :meth:`expand`."""
-        matrix = self.functions().to(coefficients)
+        with coefficients.device:
+            matrix = self.functions().to(coefficients)
         return coefficients @ matrix if dims == 1 else matrix.mT @ coefficients @ matrix
 
     def laplacian(self, dims: int = 2) -> Tensor:

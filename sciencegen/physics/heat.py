@@ -18,7 +18,8 @@ References:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -26,6 +27,8 @@ from torch import Tensor
 from .fields import GaussianField
 from .frames import defects, march
 from .grids import Basis, Fourier, check
+from .system import Part, Stored
+from .turns import SQUARE, Turn
 
 __all__ = ["Heat"]
 
@@ -51,6 +54,32 @@ class Heat:
     noise: float = 0.1
     kicks: int = 20
     size: float = 1.0
+
+    @classmethod
+    def periodic(cls, n: int) -> Heat:
+        """On a periodic grid of ``n x n`` cells."""
+        return cls(Fourier(n))
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """Start ``a`` and later states ``u``."""
+        wraps, n = isinstance(self.basis, Fourier), self.basis.n
+        times = [self.frame * (i + 1) for i in range(self.frames)]
+        return {"a": Part.cells(n, periodic=wraps), "u": Part.cells(n, times=times, periodic=wraps)}
+
+    @property
+    def symmetries(self) -> tuple[Turn, ...]:
+        """Those of the square."""
+        return SQUARE
+
+    def draw(self, count: int, seed: int = 0, first: int = 0) -> dict[str, Tensor]:
+        """Starts ``{"a": (count, n, n)}`` in float64, of :meth:`starts`."""
+        return {"a": self.starts().sample(count, seed, first)}
+
+    def read(self, stored: Stored) -> Mapping[str, Heat]:
+        """With the file's ``nu`` and frames."""
+        nu = stored("nu", "Nu")
+        return {f"nu = {nu:.4g}": replace(self, nu=nu, frame=stored.frame, frames=stored.frames)}
 
     def starts(self) -> GaussianField:
         """The published law of ``a``: periodic, spectrum :math:`|k|^{-4}`, unit rms."""
@@ -82,7 +111,9 @@ class Heat:
     def advance(self, u: Tensor) -> Tensor:
         """The state one frame after ``u (*B, n, n)``, without kicks; linear."""
         check("u", u, self.basis.n, self.basis.n)
-        return self.basis.collect(self.basis.expand(u) * self.decay(self.frame).to(u))
+        with u.device:
+            decay = self.decay(self.frame).to(u)
+        return self.basis.collect(self.basis.expand(u) * decay)
 
     def solve(self, a: Tensor) -> Tensor:
         """The frames ``(*B, frames, n, n)`` after ``a``, without kicks."""

@@ -6,9 +6,11 @@ resonance is at :math:`k^2 = 2 \pi^2`; the published sets have k = 1, well below
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from .elliptic import Elliptic
+from .system import Stored
 
 __all__ = ["Helmholtz"]
 
@@ -43,3 +45,8 @@ class Helmholtz(Elliptic):
     def shift(self) -> float:
         """:math:`k^2`."""
         return self.k**2
+
+    def read(self, stored: Stored) -> Mapping[str, Helmholtz]:
+        """With the file's ``k``."""
+        k = stored("k")
+        return {f"k = {k:.4g}": replace(self, k=k)}

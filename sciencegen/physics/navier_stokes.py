@@ -16,7 +16,8 @@ References:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from torch import Tensor
 from .fields import GaussianField
 from .frames import defects, march
 from .grids import Fourier, centres, check
+from .system import Part, Stored
 
 __all__ = ["NavierStokes"]
 
@@ -49,6 +51,27 @@ class NavierStokes:
     frames: int = 1
     steps: int = 10
     size: float = 0.26
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """Initial vorticity ``a`` and later vorticity ``u``."""
+        times = [self.frame * (i + 1) for i in range(self.frames)]
+        return {"a": Part.cells(self.n, periodic=True), "u": Part.cells(self.n, times=times, periodic=True)}
+
+    @property
+    def symmetries(self) -> tuple[()]:
+        """None that is made use of: the force singles out a direction."""
+        return ()
+
+    def draw(self, count: int, seed: int = 0, first: int = 0) -> dict[str, Tensor]:
+        """Initial states ``{"a": (count, n, n)}`` in float64, of :meth:`starts`."""
+        return {"a": self.starts().sample(count, seed, first)}
+
+    def read(self, stored: Stored) -> Mapping[str, NavierStokes]:
+        """With the file's ``nu``, ``force`` (0.1 where it stores none) and frames."""
+        nu, force = stored("nu", "Nu"), stored.parameters.get("force", 0.1)
+        read = replace(self, nu=nu, force=force, frame=stored.frame, frames=stored.frames)
+        return {f"nu = {nu:.4g}, force = {force:.4g}": read}
 
     def starts(self) -> GaussianField:
         """The published law of ``a``, as its generator draws it: :math:`N(0, 2 \\cdot 7^3 (-\\Delta + 49)^{-2.5})`.
@@ -103,5 +126,6 @@ class NavierStokes:
 
 def _wavenumbers(n: int, like: Tensor) -> tuple[Tensor, Tensor]:
     """Radians per side of each Fourier mode, ``(n, 1)`` and ``(1, n // 2 + 1)``."""
-    x, y = torch.fft.fftfreq(n, 1 / n, dtype=torch.float64), torch.fft.rfftfreq(n, 1 / n, dtype=torch.float64)
+    double = {"dtype": torch.float64, "device": like.device}
+    x, y = torch.fft.fftfreq(n, 1 / n, **double), torch.fft.rfftfreq(n, 1 / n, **double)
     return (2 * math.pi * x[:, None]).to(like), (2 * math.pi * y[None]).to(like)

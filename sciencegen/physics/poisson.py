@@ -2,9 +2,11 @@ r"""Poisson's equation on the unit square: :math:`\Delta u = a` inside, :math:`u
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .elliptic import Elliptic
+from .system import Stored
 
 __all__ = ["Poisson"]
 
@@ -27,3 +29,7 @@ class Poisson(Elliptic):
     def shift(self) -> float:
         """0."""
         return 0.0
+
+    def read(self, stored: Stored) -> Mapping[str, Poisson]:
+        """Itself: there are no parameters."""
+        return {"source and walls as given": self}

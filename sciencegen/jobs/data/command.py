@@ -9,11 +9,13 @@ from cyclopts import App, Parameter
 from rich.console import Console
 
 from ...files import replacing
+from ...physics import SYSTEMS
 
 __all__ = ["data"]
 
 data = App(name="data", help="Say what is in other people's files, convert them, check them against their physics.")
 Repeated = Annotated[tuple[str, ...], Parameter(negative="")]
+NAMED = f"The equation: {', '.join(SYSTEMS)}, or your own as module:Class."
 Switch = Annotated[bool, Parameter(negative="")]
 
 
@@ -81,16 +83,14 @@ def convert(source: Path, out: Path, *, to: Literal["sciencegen", "pdebench", "w
 
 
 @data.command
-def check(file: Path, *, physics: str, parameter: Repeated = (), dims: Repeated = (), group: str | None = None,
-          trusted: Switch = False) -> None:
+def check(file: Path, *, physics: Annotated[str, Parameter(help=NAMED)], parameter: Repeated = (),
+          dims: Repeated = (), group: str | None = None, trusted: Switch = False) -> None:
     """Residual of the stored fields against their stored parameters, beside that of zero.
 
     Parameters
     ----------
     file
         A file or a folder, of any schema.
-    physics
-        burgers, darcy, heat, helmholtz, navier-stokes or poisson.
     parameter
         NAME=VALUE, for a parameter that the file does not store or stores wrongly.
     dims

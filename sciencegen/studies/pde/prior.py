@@ -1,9 +1,9 @@
 r"""Priors over pairs: what is given (a source, a rock, a start) and what it leads to, of a system of the physics.
 
-The state is ``(a, u)``. Where the square's turns and mirrors take solutions to solutions, the Gaussian is averaged over
-all eight, and the network sees every pair in all eight positions. Two kinds of Gaussian come with a network:
+The state is all parts of the system. Where it has symmetries, as the square's turns and mirrors, the Gaussian is
+averaged over them, and the network sees every pair in all positions. Two kinds of Gaussian come with a network:
 
-- Where both are smooth, the leading axes of the joint covariance and next to nothing beyond them. Axes are sums of
+- Where all parts are smooth, the leading axes of the joint covariance and next to nothing beyond them. Axes are sums of
   pairs, so that an equation that is linear, as Poisson's, holds for every state that this Gaussian deems possible; with
   a Gaussian ``a`` it is then all there is to know, and the network learns hardly anything.
 - Else the leading axes of each part, with the covariance between them, and for what a part has beyond them a variance
@@ -12,10 +12,10 @@ all eight, and the network sees every pair in all eight positions. Two kinds of 
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -23,17 +23,17 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...exact import Gaussian
-from ...layout import Layout, Variable
-from ...model import Model, Recipe
+from ...model import Model
 from ...network import Denoiser
-from ...physics import Burgers, Darcy, Fourier, Heat, Helmholtz, NavierStokes, Poisson, Wells, binary, channels
-from ...physics.fields import exponential, white
-from ...physics.grids import centres
+from ...physics import Part, System, resolve
+from ...recipe import Recipe
 from ...train import fit
+from .pairs import orders, pair_layout, pairs
 
-__all__ = ["Setup", "Turned", "gaussian", "pair_layout", "pairs", "setup", "train", "turns"]
+__all__ = ["Setup", "Turned", "gaussian", "setup", "train"]
 
 FLOOR = 1e-10
+PATCH = 8  # cells along the side of a cell of the U-Net's coarsest grid
 
 
 @dataclass(frozen=True)
@@ -42,94 +42,61 @@ class Setup:
 
     Arguments:
         name, grid: of the system; cells along a side.
-        draw: ``(count, seed, first) -> a``, in float64.
-        solve: ``a -> u``.
+        system: what draws and solves the pairs.
         ranks: axes of the Gaussian, of the pair or of each part; see :func:`gaussian`.
         channels, blocks: of the U-Net.
-        symmetric: whether turns and mirrors of the square take pairs to pairs.
-        periodic: whether opposite sides touch.
         count: pairs to train on.
         steps, batch, rate: of the training.
     """
 
     name: str
     grid: int
-    draw: Callable[[int, int, int], Tensor]
-    solve: Callable[[Tensor], Tensor]
-    ranks: tuple[int, ...] = (1024,)
+    system: System
+    ranks: tuple[int, ...]
     channels: tuple[int, ...] = (32, 64, 96)
     blocks: tuple[int, ...] = (1, 2, 2)
-    symmetric: bool = False
-    periodic: bool = False
     count: int = 20_000
     steps: int = 8000
     batch: int = 64
     rate: float = 2e-3
 
+    @property
+    def orders(self) -> Tensor:
+        """The system's symmetries as orders of the numbers of a state, ``(m, d)``, the first of them none."""
+        return orders(self.system.parts, self.system.symmetries)
+
+    def network(self) -> Recipe:
+        """A U-Net where the parts are stacked images on one square grid, or rows of one; else a perceptron."""
+        parts = list(self.system.parts.values())
+        size, side = sum(math.prod(part.shape) for part in parts), parts[-1].shape[-1]
+        if side % PATCH or size % side**2 or any(part.shape[-1:] != (side,) for part in parts):
+            return Recipe("sciencegen.nets.mlp.MLP", {"size": size})
+        return Recipe("sciencegen.nets.unet.GridUNet", {
+            "shape": [size // side**2, side, side], "channels": list(self.channels), "blocks": list(self.blocks),
+            "periodic": all(map(_wraps, parts))})
+
+
+def _wraps(part: Part) -> bool:
+    """Whether all axes of a part that are longer than one are periodic."""
+    return all(dim in part.periodic for dim, n in zip(part.dims, part.shape) if n > 1)
+
 
 def setup(name: str, grid: int = 32) -> Setup:
-    """The recipe of a system: poisson, helmholtz, darcy, channels, wells, heat, burgers or navier-stokes.
+    """The recipe of a system, by any name of :func:`sciencegen.physics.resolve`.
 
-    Of ``wells`` the part ``a`` is the logarithm of the permeability, a Gaussian field. ``poisson``, ``helmholtz``,
-    ``heat`` and ``darcy`` on a grid of 32 are for two CPU cores and less than 40 minutes; the others, and finer grids,
-    are for a GPU. KeyError for another name, ValueError for a grid that is not a multiple of 8.
+    ``poisson``, ``helmholtz``, ``heat`` and ``darcy`` on a grid of 32 are for two CPU cores and less than 40 minutes;
+    the others, and finer grids, are for a GPU. Your own is taken to be smooth. ValueError for a shipped one on a grid
+    that is not a multiple of 8, else as ``resolve``.
     """
-    if grid < 8 or grid % 8:
-        raise ValueError(f"got a grid of {grid}; expected a multiple of 8, as 32 or 64")
-    poisson, helmholtz, darcy = Poisson(grid), Helmholtz(grid), Darcy(grid)
-    heat, flow = Heat(Fourier(grid)), NavierStokes(grid)
-    burgers = Burgers(grid, frame=1 / (grid - 1), frames=grid - 1)  # with the start an image, a row a time
+    system = resolve(name, grid)
+    sizes = [math.prod(part.shape) for part in system.parts.values()]
     net = {} if grid <= 32 else {"channels": (64, 128, 192), "blocks": (2, 2, 3)}
-    linear = {"ranks": (min(grid**2, 1024),), "channels": (16, 32, 64), "blocks": (1, 1, 1), "symmetric": True,
-              "steps": 500, "rate": 1e-3}
-    smooth = {"ranks": (min(grid**2 // 2, 1024),), **net}
-    rock = {"ranks": 2 * (min(grid**2 // 2, 384),), **net}
-    known = {
-        "poisson": (poisson.sources().sample, poisson.solve, linear),
-        "helmholtz": (helmholtz.sources().sample, helmholtz.solve, linear),
-        "darcy": (lambda *which: binary(darcy.fields().sample(*which)), darcy.solve, {**rock, "symmetric": True}),
-        "channels": (partial(channels, grid), darcy.solve, rock),
-        "wells": (partial(_logarithms, grid), lambda a: Wells(grid).solve(a.exp()), smooth),
-        "heat": (heat.starts().sample, heat.solve, {**linear, "periodic": True}),
-        "burgers": (burgers.starts().sample, burgers.solve, smooth),
-        "navier-stokes": (flow.starts().sample, flow.solve, {**smooth, "periodic": True}),
-    }
-    if name not in known:
-        raise KeyError(f"no recipe for a prior of '{name}'; there are {', '.join(known)}")
-    draw, solve, options = known[name]
-    return Setup(name, grid, draw, solve, **options)
-
-
-@lru_cache(2)
-def _modes(grid: int) -> Tensor:
-    return exponential(grid, 0.1, min(64, grid**2 // 2))
-
-
-def _logarithms(grid: int, count: int, seed: int, first: int) -> Tensor:
-    factor = _modes(grid)
-    return (white(factor.shape[1], count, seed, first, dims=1) @ factor.mT).unflatten(-1, (grid, grid))
-
-
-@torch.no_grad()
-def pairs(recipe: Setup, count: int, seed: int = 0, chunk: int = 500) -> dict[str, Tensor]:
-    """Pairs ``a (count, ...)``, ``u (count, ...)`` in float64; the first ones of a seed are the same for any count."""
-    a = [recipe.draw(min(chunk, count - first), seed, first) for first in range(0, count, chunk)]
-    return {"a": torch.cat(a), "u": torch.cat([recipe.solve(part) for part in a])}
-
-
-def pair_layout(recipe: Setup, a: Tensor, u: Tensor) -> Layout:
-    """The state of pairs ``a (N, n[, n])``, ``u (N, [frames,] n[, n])``; their means and spreads are the units."""
-    space = ("x", "y")[: a.ndim - 1]
-    coords = {dim: centres(recipe.grid).tolist() for dim in space}
-    dims = {"a": space, "u": (*("frame",)[: u.ndim - a.ndim], *space)}
-    return Layout(**{k: Variable(v.shape[1:], float(v.mean()), float(v.std()), dims[k], coords=coords)
-                     for k, v in {"a": a, "u": u}.items()})
-
-
-def turns(grid: int, fields: int) -> Tensor:
-    """The square's eight symmetries as orders ``(8, fields grid^2)`` of a state; the first changes nothing."""
-    index = torch.arange(fields * grid**2).reshape(fields, grid, grid)
-    return torch.stack([v.rot90(k, (1, 2)).flatten() for v in (index, index.mT) for k in range(4)])
+    linear = {"ranks": (min(sum(sizes) // 2, 1024),), "channels": (16, 32, 64), "blocks": (1, 1, 1), "steps": 500,
+              "rate": 1e-3}
+    smooth = {"ranks": (min(sizes[-1] // 2, 1024),), **net}
+    rock = {"ranks": tuple(min(size // 2, 384) for size in sizes), **net}
+    known = {"poisson": linear, "helmholtz": linear, "heat": linear, "darcy": rock, "channels": rock}
+    return Setup(name, grid, system, **known.get(name, smooth))
 
 
 class Turned(Dataset):
@@ -173,17 +140,13 @@ def within(data: Gaussian, rows: Tensor) -> Tensor:
 
 def train(recipe: Setup, directory: str | os.PathLike, *, device: str = "cpu", seed: int = 0) -> Model:
     """Train a prior by a recipe (:func:`setup`); resumable from ``directory``; deterministic by ``seed``."""
-    made = pairs(recipe, recipe.count, seed)
-    layout = pair_layout(recipe, **made)
+    made, orders = pairs(recipe.system, recipe.count, seed), recipe.orders
+    layout = pair_layout(recipe.system, made)
     rows = layout.pack(**made).to(device)
-    fields = layout.size // recipe.grid**2
-    orders = turns(recipe.grid, fields)[: 8 if recipe.symmetric else 1]
     data = gaussian(rows, orders, [v.size for v in layout.variables.values()], recipe.ranks).float()
     rows = rows.float() if len(recipe.ranks) > 1 else within(data, rows.float())
     torch.manual_seed(seed)
-    net = Recipe("sciencegen.nets.unet.GridUNet", {
-        "shape": [fields, recipe.grid, recipe.grid], "channels": list(recipe.channels), "blocks": list(recipe.blocks),
-        "periodic": recipe.periodic})
+    net = recipe.network()
     trained = fit(Denoiser(net.build().to(device), data), Turned(rows.cpu(), orders), Path(directory), recipe.steps,
                   batch=recipe.batch, rate=recipe.rate, precision=torch.bfloat16, seed=seed, every=200)
     facts = {"system": recipe.name, "grid": recipe.grid, "pairs": recipe.count, "orders": len(orders), "seed": seed,
