@@ -227,8 +227,9 @@ def test_fit_error_is_the_distance_from_the_outline(generator):
 
 
 def test_fit_never_gives_a_negative_trailing_edge():
-    crossed = symmetric([0.2] * 8, tail=-0.01)
-    found = fit(cst.outline(crossed, 81).numpy())
+    loop = cst.outline(symmetric([0.2] * 8), 81).numpy()
+    loop[:, 1] *= 1 - 0.8 * np.exp(-(((loop[:, 0] - 0.98) / 0.01) ** 2))  # pinched before the tail
+    found = fit(loop)
     assert found.shape[-1] == 0
     assert found.largest > 1e-4
 
@@ -254,7 +255,6 @@ def test_the_chord_does_not_depend_on_which_points_are_given(points):
 @pytest.mark.parametrize(
     "spoil, message",
     [
-        (lambda loop: loop[::-1], "clockwise"),
         (lambda loop: loop[:9], "at least 10"),
         (lambda loop: loop * np.nan, "NaN"),
         (lambda loop: loop[:, :1], r"\(n, 2\)"),

@@ -411,6 +411,12 @@ def test_baselines_are_judged_alike_and_take_a_reference(tmp_path):
     for got, wanted in zip(cst.surfaces(torch.tensor(mine["shape"].values[0]).double(), x), cst.surfaces(FOIL, x)):
         assert (got - wanted).abs().max() < 5e-3
     np.testing.assert_allclose(mine.thickness, cst.max_thickness(FOIL), rtol=5e-3)
+    assert 0 < mine.attrs["fit_rms"] < 1e-3
+    stepped = cst.outline(FOIL).numpy()
+    stepped[20:60, 1] += 0.03
+    write_dat(file, "my airfoil", stepped)
+    with pytest.raises(ValueError, match=r"mine.dat: got an outline 0\.\d+ chords \(rms\) from the nearest shape"):
+        report.baselines(study(), count=2, reference=file)
 
 
 # --- verification -------------------------------------------------------------------------------------------------

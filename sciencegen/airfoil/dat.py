@@ -1,10 +1,11 @@
 """Airfoil coordinate files (.dat), as they are found in the wild, read to one order and checked.
 
-A file is a name line and rows of x and y. Two orders are common. Selig's is one loop, from the trailing edge over the
-upper side to the leading edge and back below. Lednicer's is two blocks, upper then lower, each from the leading edge
-to the trailing edge, after a line with the number of points of each. Whatever the order, the separators, the line
-ends, the direction and the repeated points, what is returned is Selig order, running counter-clockwise, in the file's
-own unit; no point is moved.
+A file is a name line and rows of x and y (:mod:`sciencegen.airfoil.rows`). Two orders are common. Selig's is one loop,
+from the trailing edge over the upper side to the leading edge and back below. Lednicer's is two blocks, upper then
+lower, each from the leading edge to the trailing edge, after a line with the number of points of each. Whatever the
+order, the separators, the line ends, the direction, the start and the repeated points, what is returned is Selig's
+order (:mod:`sciencegen.airfoil.outline`), in the file's own unit; a file in per cent or thousandths of the chord comes
+back in chords, with a warning that says so. No point is moved otherwise.
 
 References:
     UIUC Airfoil Coordinates Database (Selig, 1996), https://m-selig.ae.illinois.edu/ads/coord_database.html
@@ -12,28 +13,58 @@ References:
 
 import os
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 
-from ..files import replacing
+from sciencegen.airfoil import rows
+from sciencegen.airfoil.chordline import chord
+from sciencegen.airfoil.outline import selig
+from sciencegen.files import replacing
 
-_FEWEST = 10
+_LARGEST = 10_000_000  # bytes
+_UNITS = {100: "per cent", 1000: "thousandths"}
+_ROUNDING = 0.005  # of the chord, by which a file in per cent may miss 100
+_APART = 999.0  # MSES and its relatives write it between two elements
+_FEWEST = 8  # rows of an element
 
 
 def read_dat(path: str | os.PathLike) -> tuple[str, np.ndarray]:
     """The name and the outline, (n, 2) float64 in Selig order, of a coordinate file.
 
-    Open and closed trailing edges are kept as they are. The name is the file's first line of text, or its stem.
+    Open and closed trailing edges are kept as they are. The name is the file's first line of text, or its stem. Lines
+    behind ``#``, ``!``, ``%`` or ``//`` are comments; the reference point of OpenFAST's files is left out.
 
     Raises:
-        ValueError: where the file is empty, holds fewer than 10 points, numbers that cannot be read or are not finite,
-            or an outline that crosses itself or encloses nothing; the message names the file and the fault.
+        ValueError: where the file holds a line that looks like a row and is none, several airfoils, or rows that are no
+            airfoil's outline (see :func:`sciencegen.airfoil.outline.selig`); the message names the file and the fault.
     """
     file = Path(path)
-    name, rows = _parse(file.read_bytes().decode("utf-8", errors="replace"), file)
-    points = _counter_clockwise(_distinct(_loop(rows)))
-    return name or file.stem, _checked(points, str(file))
+    if file.exists() and not file.is_file():
+        raise ValueError(f"{file}: got no regular file; expected a coordinate file; name one")
+    if file.stat().st_size > _LARGEST:
+        raise ValueError(f"{file}: got {file.stat().st_size} bytes; expected at most {_LARGEST}; is it a .dat file?")
+    name, points = parsed(file.read_bytes(), str(file))
+    return name or file.stem, points
+
+
+def parsed(content: bytes, what: str) -> tuple[str, np.ndarray]:
+    """The name, maybe "", and the outline in a coordinate file's ``content``; errors begin with ``what``."""
+    table = rows.table(rows.decoded(content, what), what)
+    if not np.isfinite(table.points).all():
+        count = np.sum(~np.isfinite(table.points))
+        raise ValueError(f"{what}: got {count} numbers that are not finite; expected finite ones; correct the rows")
+    table, cut = _without_header(table, what)
+    _refuse_several(table, what)
+    points = selig(table.points, cut, what)
+    length = float(chord(points).length)
+    for unit, words in _UNITS.items():
+        if abs(length / unit - 1) < _ROUNDING:
+            warnings.warn(f"{what}: got a chord of {length:.6g}, read as {words} of the chord and divided by {unit}",
+                          stacklevel=3)
+            points = points / unit
+    return table.name, points
 
 
 def write_dat(path: str | os.PathLike, name: str, coordinates: np.ndarray) -> None:
@@ -45,104 +76,78 @@ def write_dat(path: str | os.PathLike, name: str, coordinates: np.ndarray) -> No
         coordinates: (n, 2) in Selig order.
 
     Raises:
-        ValueError: where the outline is one that :func:`read_dat` refuses, or the name reads as a row of numbers.
+        ValueError: where the outline is one that :func:`read_dat` refuses or changes, or the name reads as a row of
+            numbers or as a comment.
     """
-    points = _checked(np.asarray(coordinates, dtype=np.float64), f"the outline of {name!r}")
-    if not name.strip() or len(name.splitlines()) != 1 or _numbers(name) is not None:
-        raise ValueError(f"got the name {name!r}; expected one line of text; give the airfoil another name")
+    given = np.asarray(coordinates, dtype=np.float64)
+    points = selig(given, what=f"the outline of {name!r}")
+    if not np.array_equal(points, given):
+        raise ValueError(f"the outline of {name!r}: got points in another order; expected Selig's order, from the "
+                         "trailing edge over the upper side and back; see airfoil.selig(coordinates)")
     text = "\n".join([name.strip(), *(f"{x!r} {y!r}" for x, y in points.tolist()), ""])
+    if not _comes_back(text.encode(), name, points):
+        raise ValueError(f"got the name {name!r} and a chord of {chord(points).length:.6g}; expected one line of text "
+                         "that is no row, count or comment, and no chord in per cent; give another name, or scale it")
     with replacing(path) as new:
-        new.write_text(text)
+        new.write_text(text, encoding="utf-8")
 
 
-def _parse(text: str, file: Path) -> tuple[str, np.ndarray]:
-    """The first line of text and all rows of two numbers; remarks may follow the rows, but not stand between them."""
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
-    rows = [(number, row) for number, line in lines if (row := _numbers(line)) is not None]
-    if not rows:
-        raise ValueError(f"{file}: got no rows of two numbers; expected the x and y of an outline; is it a .dat file?")
-    first, last = rows[0][0], rows[-1][0]
-    for number, line in lines:
-        if _numbers(line) is None and (first < number < last or (number > last and _nearly_numbers(line))):
-            raise ValueError(f"{file}, line {number}: got {line!r}; expected two numbers; correct or delete the line")
-    name = lines[0][1] if lines[0][0] < first else ""
-    return name, np.array([row for _, row in rows])
-
-
-def _numbers(line: str) -> tuple[float, float] | None:
-    """The two numbers of a row, or None where the line is anything else."""
-    items = [item for item in re.split(r"[,;\s]+", line) if item]
+def _comes_back(content: bytes, name: str, points: np.ndarray) -> bool:
     try:
-        x, y = (float(item) for item in items)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            back, found = parsed(content, "")
     except ValueError:
-        return None
-    return x, y
+        return False
+    return bool(back == name.strip() != "") and np.array_equal(found, points)
 
 
-def _nearly_numbers(line: str) -> bool:
-    """Whether a line is two items of which the first is a number: more likely a spoilt row than a remark."""
-    items = line.replace(",", " ").split()
-    return len(items) == 2 and re.fullmatch(r"[-+]?\d*\.?\d+", items[0]) is not None
+def _without_header(table: rows.Table, what: str) -> tuple[rows.Table, int | None]:
+    """Without rows that are no points: a name of two numbers, Lednicer's counts, a reference point.
+
+    Also the number of points of the first block, if the file gives it.
+    """
+    first, rest = table.points[0], table.points[1:]
+    if table.count not in (None, len(table.points)):
+        raise ValueError(f"{what}: got {len(table.points)} rows; expected {table.count}, the number that the file "
+                         "gives; is it whole?")
+    whole = bool((first > 1).all() and (first % 1 == 0).all())
+    if re.fullmatch(r"\d+\s+0\d+", table.first):  # "23 012"; nobody writes a coordinate so
+        return _shorter(table._replace(name=table.first)), None
+    if whole and first.sum() == len(rest):
+        return _shorter(table), int(first[0])
+    if len(rest) < _FEWEST:
+        return table, None
+    size = np.ptp(rest, axis=0).max()
+    outside = bool((np.maximum(rest.min(0) - first, first - rest.max(0)) > size / 2).any())
+    if outside:
+        return _named(table, what, whole), None
+    away = np.hypot(*(first - rest[[0, -1]]).T).min()
+    return (_shorter(table) if table.reference and away > size / 10 else table), None
 
 
-def _loop(rows: np.ndarray) -> np.ndarray:
-    """One loop from the trailing edge: Lednicer's two blocks are joined at the leading edge."""
-    counts, rest = rows[0], rows[1:]
-    if (counts > 1).all() and (counts % 1 == 0).all() and counts.sum() == len(rest):
-        cut, rows = int(counts[0]), rest
-    elif rows[0, 0] < rows[:, 0].mean() and rows[-1, 0] > rows[:, 0].mean():
-        cut = int(np.argmin(np.diff(rows[:, 0]))) + 1
-    else:
-        return rows
-    return np.concatenate([rows[:cut][::-1], rows[cut:]])
-
-
-def _distinct(points: np.ndarray) -> np.ndarray:
-    """Without the points that repeat the one before."""
-    return points[np.append(True, (np.diff(points, axis=0) != 0).any(1))]
-
-
-def _counter_clockwise(points: np.ndarray) -> np.ndarray:
-    return points[::-1] if _area(points) < 0 else points
-
-
-def _area(points: np.ndarray) -> float:
-    x, y = np.where(np.isfinite(points), points, 0).T
-    return float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)) / 2)
-
-
-def _checked(points: np.ndarray, what: str) -> np.ndarray:
-    """The outline as a contiguous array, or the error that names its fault."""
-    if points.ndim != 2 or points.shape[1] != 2 or len(points) < _FEWEST:
+def _named(table: rows.Table, what: str, whole: bool) -> rows.Table:
+    """The first row is no point of this outline: it is the name, like "23 012", where it is the first of the text."""
+    near = 0.8 < table.points[0].sum() / (len(table.points) - 1) < 1.25
+    if not whole or near or table.name:
         raise ValueError(
-            f"{what}: got {len(points)} distinct points; expected at least {_FEWEST} rows of x and y; "
-            "an outline with so few points cannot be told apart from others: find a finer one"
-        )
-    if not np.isfinite(points).all():
-        raise ValueError(f"{what}: got {np.sum(~np.isfinite(points))} numbers that are not finite; correct the rows")
-    if _area(points) <= 0:
-        raise ValueError(
-            f"{what}: got an outline that runs clockwise or encloses no area; expected Selig order (trailing edge, "
-            "upper side, leading edge, lower side); reverse the rows"
-        )
-    crossing = _crossing(points)
-    if crossing is not None:
-        raise ValueError(
-            f"{what}: got an outline that crosses itself near ({crossing[0]:.4g}, {crossing[1]:.4g}); expected one "
-            "loop from the trailing edge over the upper side and back; put the rows in order"
-        )
-    return np.ascontiguousarray(points)
+            f"{what}, line {table.lines[0]}: got {table.first!r} before {len(table.points) - 1} rows, far from all; "
+            "expected a point, or how many rows each side has; correct the line, or put # before it if it is a remark")
+    return _shorter(table._replace(name=table.first))
 
 
-def _crossing(points: np.ndarray) -> np.ndarray | None:
-    """Where two edges that are not neighbours properly cross, or None. Touching is allowed: sharp tails touch."""
-    start, stop = points[:-1], points[1:]
-    edge = stop - start
+def _shorter(table: rows.Table) -> rows.Table:
+    starts = tuple(start - 1 for start in table.starts if start > 1)
+    return table._replace(points=table.points[1:], lines=table.lines[1:], starts=starts)
 
-    def side(of: np.ndarray) -> np.ndarray:
-        offset = of[None] - start[:, None]
-        return edge[:, None, 0] * offset[..., 1] - edge[:, None, 1] * offset[..., 0]
 
-    cuts = side(start) * side(stop) < 0
-    found = np.argwhere(cuts & cuts.T)
-    return points[found[0, 0]] if len(found) else None
+def _refuse_several(table: rows.Table, what: str) -> None:
+    """Several airfoils in one file: a row of 999s between them, or blocks of which each is closed."""
+    split = np.flatnonzero((table.points >= _APART).all(1) & (np.ptp(table.points, axis=1) == 0))
+    blocks = np.split(table.points, table.starts)
+    closed = [block for block in blocks if len(block) >= _FEWEST
+              and np.hypot(*(block[0] - block[-1])) < 0.2 * np.ptp(block, axis=0).max()]
+    if len(split) or len(closed) > 1:
+        line = table.lines[split[0] if len(split) else table.starts[-1]]
+        raise ValueError(f"{what}, line {line}: got several elements (a wing and its flap, say); expected one airfoil; "
+                         "give each a file of its own")

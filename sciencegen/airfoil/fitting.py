@@ -1,23 +1,29 @@
 r"""From measured coordinates to a CST shape, by linear least squares.
 
-The outline is moved, turned and scaled so that its leading edge is at 0 and the middle of its trailing edge at (1, 0).
-The leading edge is the point farthest from the trailing edge on a cubic spline through the given points: which points
-happen to be given then hardly turns the chord. Because the surface is linear in the 18 weights, the fit is one small
-linear problem. The error that is reported is geometric: the distance from each given point to the fitted outline, in
-chords.
+The outline is moved, turned and scaled so that its leading edge is at 0 and the middle of its trailing edge at (1, 0)
+(:mod:`sciencegen.airfoil.chordline`). Because the surface is linear in the 18 weights, the fit is one small linear
+problem. The error that is reported is geometric: the distance from each given point to the fitted outline, in chords.
+
+A fit is refused where its rms error is above :data:`LARGEST_RMS` = 0.005 chords. Of the 2,165 outlines of the UIUC
+collection half are within 0.00013, 99 % within 0.0006 and all within 0.003; what lies beyond is no airfoil of 18
+numbers, and its shape, thickness and drag would be those of another one.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.interpolate import CubicSpline
+from numpy.typing import ArrayLike
 from scipy.linalg import lstsq
 from torch import Tensor
 
 from sciencegen.airfoil import cst
+from sciencegen.airfoil.chordline import chord, frame
+from sciencegen.airfoil.outline import selig
 
-_FINE = 801
+__all__ = ["LARGEST_RMS", "Fit", "fit", "normalize"]
+
+LARGEST_RMS = 0.005  # chords
 
 
 class Fit(NamedTuple):
@@ -28,54 +34,44 @@ class Fit(NamedTuple):
     largest: float
 
 
-def normalize(coordinates: np.ndarray) -> np.ndarray:
-    """Moves, turns and scales an outline (n, 2) in Selig order to a unit chord along x.
+def normalize(coordinates: ArrayLike) -> np.ndarray:
+    """Moves, turns and scales an outline (n, 2) to a unit chord along x, in Selig order.
 
     Raises:
-        ValueError: where the outline is not (n, 2), has no chord, or runs the other way round.
+        ValueError: where the coordinates are no outline of an airfoil (:func:`sciencegen.airfoil.outline.selig`).
     """
-    return _unit_chord(_checked(coordinates))[0]
+    points = selig(coordinates)
+    line = chord(points)
+    return frame(points, line.tail, line.nose)
 
 
-def fit(coordinates: np.ndarray | Tensor) -> Fit:
+def fit(coordinates: ArrayLike | Tensor) -> Fit:
     """The CST shape nearest to an outline, in the least-squares sense.
 
-    Where the best trailing-edge thickness is negative (sides that cross at the tail), it is set to 0 and the other
+    Where the best trailing-edge thickness is negative (sides that meet before the tail), it is set to 0 and the other
     17 numbers are fitted again.
 
     Args:
-        coordinates: (n, 2) in Selig order (trailing edge, upper side, leading edge, lower side), any unit.
+        coordinates: (n, 2) in any order that :func:`sciencegen.airfoil.outline.selig` takes, any unit.
 
     Raises:
-        ValueError: where the coordinates are no outline in Selig order with at least 10 points.
+        ValueError: where the coordinates are no outline of an airfoil, or the rms error is above 0.005 chords.
     """
-    points, upper = _unit_chord(_checked(coordinates))
-    columns, heights = _equations(points, upper)
+    points = selig(coordinates)
+    line = chord(points)
+    points = frame(points, line.tail, line.nose)
+    columns, heights = _equations(points, line.upper)
     weights = lstsq(columns, heights)[0]
     if weights[-1] < 0:
         weights = np.append(lstsq(columns[:, :-1], heights)[0], 0.0)
     shape = torch.from_numpy(weights)
     distance = _distance(points, cst.outline(shape, 401).numpy())
-    return Fit(shape, float(np.sqrt(np.mean(distance**2))), float(distance.max()))
-
-
-def _unit_chord(points: np.ndarray) -> tuple[np.ndarray, int]:
-    """The outline along a unit chord, and how many of its points come before the leading edge."""
-    tail = (points[0] + points[-1]) / 2
-    nose, upper = _leading_edge(points, tail)
-    chord = tail - nose
-    turn = np.array([[chord[0], -chord[1]], [chord[1], chord[0]]]) / (chord @ chord)
-    return (points - nose) @ turn, upper
-
-
-def _leading_edge(points: np.ndarray, tail: np.ndarray) -> tuple[np.ndarray, int]:
-    """The point of a spline over arc length that is farthest from the tail, and how many points come before it."""
-    along = np.append(0, np.cumsum(np.hypot(*np.diff(points, axis=0).T)))
-    far = np.argmax(np.hypot(*(points - tail).T)).clip(1, len(points) - 2)
-    stations = np.linspace(along[far - 1], along[far + 1], _FINE)
-    near = CubicSpline(along, points)(stations)
-    best = np.argmax(np.hypot(*(near - tail).T))
-    return near[best], int(np.searchsorted(along, stations[best], side="right"))
+    found = Fit(shape, float(np.sqrt(np.mean(distance**2))), float(distance.max()))
+    if not found.rms <= LARGEST_RMS:
+        raise ValueError(f"got an outline {found.rms:.2g} chords (rms) from the nearest shape of {cst.SIZE} numbers, "
+                         f"and {found.largest:.2g} at the worst point; expected at most {LARGEST_RMS:g} (rms); use an "
+                         "airfoil with smooth sides")
+    return found
 
 
 def _equations(points: np.ndarray, upper: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,20 +88,3 @@ def _distance(points: np.ndarray, loop: np.ndarray) -> np.ndarray:
     along = np.einsum("nmi,mi->nm", offset, edge) / np.maximum(np.einsum("mi,mi->m", edge, edge), 1e-300)
     gap = offset - along.clip(0, 1)[..., None] * edge
     return np.sqrt(np.einsum("nmi,nmi->nm", gap, gap).min(1))
-
-
-def _checked(coordinates: np.ndarray) -> np.ndarray:
-    points = np.asarray(coordinates, dtype=np.float64)
-    points = points[np.append(True, (np.diff(points, axis=0) != 0).any(1))] if points.ndim == 2 else points
-    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 10 or not np.isfinite(points).all():
-        raise ValueError(
-            f"got coordinates of size {points.shape} ({np.isnan(points).sum()} NaN); expected at least 10 finite "
-            "points (n, 2); read them with dat.read_dat, which names the fault of a bad file"
-        )
-    x, y = points.T
-    if np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)) <= 0:
-        raise ValueError(
-            "got an outline that runs clockwise or encloses no area; expected Selig order (trailing edge, upper side, "
-            "leading edge, lower side); reverse it with coordinates[::-1]"
-        )
-    return points

@@ -87,5 +87,7 @@ def _drags(axes: Any, result: Result, baselines: dict[str, xarray.Dataset], veri
     finite = np.concatenate([v[np.isfinite(v)] for v in groups.values()])
     if len(finite):
         axes.set_xlim(0.95 * finite.min(), 1.05 * np.quantile(finite, 0.95))
-    axes.set_yticks(range(len(groups)), [f"{k} ({len(v)})" for k, v in groups.items()])
+    rms = {name: data.attrs["fit_rms"] for name, data in baselines.items() if "fit_rms" in data.attrs}
+    fitted = {name: f"\nfitted to {value:.1g} chords" for name, value in rms.items()}
+    axes.set_yticks(range(len(groups)), [f"{k} ({len(v)}){fitted.get(k, '')}" for k, v in groups.items()])
     axes.set(title="objective of the feasible ones", xlabel="objective x 10⁴ (drag counts for the default)")

@@ -14,7 +14,7 @@ import xarray
 from matplotlib import pyplot
 from rich.table import Table
 
-from ...airfoil import cst, fit, read_dat, write_dat
+from ...airfoil import Fit, cst, fit, read_dat, write_dat
 from ...files import replacing
 from ...result import Result
 from ...sample import Heun, karras
@@ -28,15 +28,30 @@ __all__ = ["baselines", "confirm", "load_objective", "table", "writable", "write
 
 def baselines(study: Study, count: int = 64, reference: str | os.PathLike | None = None, seed: int = 0
               ) -> dict[str, xarray.Dataset]:
-    """What designs are compared with, judged alike: unguided samples of the shape prior, and a ``reference`` .dat."""
-    name, given = (None, None) if reference is None else read_dat(reference)
+    """What designs are compared with, judged alike: unguided samples of the shape prior, and a ``reference`` .dat.
+
+    The reference is judged as the shape that is fitted to it; its attribute ``fit_rms`` says how closely, in chords.
+    ValueError where that is not close, or the file holds no airfoil; nothing is sampled then.
+    """
+    name, given = (None, None) if reference is None else _reference(reference)
     view = study.layout["shape"]
     prior, sampler = study.energy.marginal(view), Heun(karras(20, low=0.01))
     x = sampler(prior, sampler.noise(count, view.rows.numel(), torch.arange(count) + seed))
     variable = study.layout.variables["shape"]
     shapes = x * variable.flat(variable.scale).to(x) + variable.flat(variable.loc).to(x)
     found = {"samples of the prior": study.judge(shapes)}
-    return found if given is None else found | {name: study.judge(fit(given).shape.float()[None])}
+    if given is None:
+        return found
+    return found | {name: study.judge(given.shape.float()[None]).assign_attrs(fit_rms=given.rms)}
+
+
+def _reference(file: str | os.PathLike) -> tuple[str, Fit]:
+    name, outline = read_dat(file)
+    try:
+        fitted = fit(outline)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+    return name, fitted
 
 
 def confirm(study: Study, result: Result, best: int = 10, progress: bool = True) -> xarray.Dataset:
