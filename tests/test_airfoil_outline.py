@@ -207,7 +207,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
     for content in (b"", b"\x89HDF\r\n\x1a\n\0\0\0", np.random.default_rng(0).bytes(3000)):
         with pytest.raises(ValueError, match="wing.dat: got"):
             parsed(content, "wing.dat")
-    with pytest.raises(ValueError, match="no regular file"):
+    with pytest.raises(ValueError, match="got a directory; expected a coordinate file"):
         read_dat(tmp_path)
 
 

@@ -413,7 +413,7 @@ def test_baselines_are_judged_alike_and_take_a_reference(tmp_path):
     np.testing.assert_allclose(mine.thickness, cst.max_thickness(FOIL), rtol=5e-3)
     assert 0 < mine.attrs["fit_rms"] < 1e-3
     stepped = cst.outline(FOIL).numpy()
-    stepped[20:60, 1] += 0.03
+    stepped[20:60, 1] += 0.1
     write_dat(file, "my airfoil", stepped)
     with pytest.raises(ValueError, match=r"mine.dat: got an outline 0\.\d+ chords \(rms\) from the nearest shape"):
         report.baselines(study(), count=2, reference=file)

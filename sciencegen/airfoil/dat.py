@@ -14,14 +14,13 @@ References:
 import os
 import re
 import warnings
-from pathlib import Path
 
 import numpy as np
 
 from sciencegen.airfoil import rows
 from sciencegen.airfoil.chordline import chord
 from sciencegen.airfoil.outline import selig
-from sciencegen.files import replacing
+from sciencegen.files import fault, regular, replacing
 
 _LARGEST = 10_000_000  # bytes
 _UNITS = {100: "per cent", 1000: "thousandths"}
@@ -40,11 +39,11 @@ def read_dat(path: str | os.PathLike) -> tuple[str, np.ndarray]:
         ValueError: where the file holds a line that looks like a row and is none, several airfoils, or rows that are no
             airfoil's outline (see :func:`sciencegen.airfoil.outline.selig`); the message names the file and the fault.
     """
-    file = Path(path)
-    if file.exists() and not file.is_file():
-        raise ValueError(f"{file}: got no regular file; expected a coordinate file; name one")
+    file = regular(path)
+    if file.is_dir():
+        raise fault(file, "a directory", "a coordinate file", "name one in it")
     if file.stat().st_size > _LARGEST:
-        raise ValueError(f"{file}: got {file.stat().st_size} bytes; expected at most {_LARGEST}; is it a .dat file?")
+        raise fault(file, f"{file.stat().st_size} bytes", f"at most {_LARGEST}", "is it a .dat file?")
     name, points = parsed(file.read_bytes(), str(file))
     return name or file.stem, points
 
