@@ -292,6 +292,16 @@ def test_what_cannot_be_meant_is_refused(case):
         States(data(), parts)
 
 
+def test_what_is_missing_may_be_filled():
+    data = broken("u", lambda u: u.where(u > 299))
+    states = States(data, ["u"], missing=299)
+    rows = states.train.physical(range(len(states.train)))["u"]
+    assert rows.min() == 299
+    assert states.moments["u"].least == 299
+    with pytest.raises(ValueError, match="not finite"):
+        States(broken("u", poked(np.inf)), ["u"], missing=0)
+
+
 @pytest.mark.parametrize("length, stride", [(0, 1), (10, 1), (4, 0), (-1, 1)])
 def test_windows_that_do_not_fit_are_refused(length, stride):
     with pytest.raises(ValueError, match="got (length|stride)"):

@@ -31,10 +31,10 @@ Symmetry = Callable[[Mapping[str, Tensor], Tensor, Mapping[str, tuple[str, ...]]
 class Reader:
     """Windows of the data as tensors, from memory where they fit."""
 
-    def __init__(self, data: xarray.Dataset, length: int, stride: int) -> None:
+    def __init__(self, data: xarray.Dataset, length: int, stride: int, missing: float | None = None) -> None:
         names = list(map(str, data.data_vars))
-        self.windows = io.Windows(data, names, length, stride)
-        self.whole = io.Windows(data, names, self.windows.frames)
+        self.windows = io.Windows(data, names, length, stride, missing)
+        self.whole = io.Windows(data, names, self.windows.frames, missing=missing)
         self.moving = [name for name in names if "time" in data[name].dims]
         self.keep = sum(v.nbytes for v in data.data_vars.values()) <= KEPT
         self.kept: dict[int, dict[str, Tensor]] = {}

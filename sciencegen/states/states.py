@@ -36,6 +36,7 @@ class States:
         split: shares of training, validation and test; or three lists of samples.
         symmetries: of the data (:mod:`sciencegen.symmetries`): training rows then come in 16 versions each.
         seed: of the split and of the symmetries' random numbers.
+        missing: what stands for NaN, as the velocity within a body; without it NaN is refused.
 
     Attributes:
         layout: parts in units of their standard deviation over the training rows, with units, dims and coordinates.
@@ -49,16 +50,16 @@ class States:
 
     def __init__(self, data: xarray.Dataset | str | os.PathLike, parts: Asked = None, length: int | None = None,
                  stride: int = 1, split: Shares = (0.8, 0.1, 0.1), symmetries: Sequence[Symmetry] = (),
-                 seed: int = 0) -> None:
+                 seed: int = 0, missing: float | None = None) -> None:
         whole = io.open(data) if isinstance(data, str | os.PathLike) else data
         self.data, wanted = tidy(whole, parts)
         _require_samples(self.data, wanted)
         self.length, self.stride, self.symmetries, self.seed = _length(self.data, length), stride, symmetries, seed
         self.parts = resolve(self.data, wanted, self.length)
-        reader = Reader(self.data, self.length, stride)
+        reader = Reader(self.data, self.length, stride, missing)
         frames = self.data.sizes.get("time", 1)
         self.cut = cut(split, self.data.sizes.get("sample", 1), frames, self.length, seed)
-        self.moments = summarised(self.data, self.cut.samples[0].numpy(), self.cut.frames[0])
+        self.moments = summarised(self.data, self.cut.samples[0].numpy(), self.cut.frames[0], missing)
         self.layout, self.notes = self._layout(whole)
         self.train, self.valid, self.test = (
             Rows(reader, self.parts, self.layout, *self.cut.windows(k, self.length, reader.windows.starts),

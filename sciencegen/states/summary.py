@@ -15,7 +15,8 @@ __all__ = ["summarised"]
 SHOWN = 2**30  # bytes from which a pass shows how far it is, where there is a terminal
 
 
-def summarised(data: xarray.Dataset, samples: np.ndarray, frames: tuple[int, int]) -> dict[str, io.Moments]:
+def summarised(data: xarray.Dataset, samples: np.ndarray, frames: tuple[int, int],
+               missing: float | None = None) -> dict[str, io.Moments]:
     """Moments of each variable over ``samples`` and ``frames``; ValueError where any number at all is not finite."""
     chosen = {"sample": np.isin(np.arange(data.sizes.get("sample", 1)), samples)}
     if "time" in data.sizes:
@@ -27,20 +28,23 @@ def summarised(data: xarray.Dataset, samples: np.ndarray, frames: tuple[int, int
         found = {}
         for name, array in data.data_vars.items():
             found[str(name)] = io.Moments()
-            for values in _pieces(str(name), array.variable, chosen):
+            for values in _pieces(str(name), array.variable, chosen, missing):
                 found[str(name)] += io.Moments.of(values)
             bar.update(array.nbytes)
     return found
 
 
-def _pieces(name: str, variable: xarray.Variable, chosen: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
+def _pieces(name: str, variable: xarray.Variable, chosen: Mapping[str, np.ndarray],
+            missing: float | None) -> Iterator[np.ndarray]:
     """What is chosen of a variable, block by block, after a look at all of it."""
     for key in io.blocks(variable):
         values = np.asarray(variable[key].values)
+        if missing is not None and values.dtype.kind == "f":
+            values = np.where(np.isnan(values), values.dtype.type(missing), values)
         if values.dtype.kind == "f" and not (good := np.isfinite(values)).all():
             at = dict(zip(variable.dims, (int(k.start + i) for k, i in zip(key, np.argwhere(~good)[0]))))
             raise ValueError(f"got {int((~good).sum())} numbers of '{name}' that are not finite, the first at {at}; "
-                             "expected finite ones: leave such samples out (data.isel), or fill what is missing")
+                             "expected finite ones: leave such samples out (data.isel), or say what stands for NaN, missing=0")
         for axis, dim in enumerate(variable.dims):
             if dim in chosen:
                 values = np.compress(chosen[dim][key[axis]], values, axis)
