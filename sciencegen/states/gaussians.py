@@ -12,25 +12,24 @@ Which one is best depends on the data, and held-out rows tell: :func:`candidates
   what it says of a general covariance: with few rows the estimate is far better. Its leading modes, as real waves, are
   axes of low rank, and the Gaussian is of the same form as the others.
 
-Estimates are of at most as many rows as fit :data:`BUDGET`, taken evenly.
+Estimates look at rows of 32 million numbers, evenly over all versions of all windows, and at 512 rows at least.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from ..exact import Gaussian
-from .rows import Rows
 from .states import States
 from .waves import Waves
 
 __all__ = ["by_part", "candidates", "low_rank", "low_rank_by_part", "spectral", "unit"]
 
-BUDGET = 512 * 2**20  # bytes of rows that an estimate looks at
-MOST = 20_000  # rows
+NUMBERS, LEAST = 2**25, 512  # in the rows that an estimate looks at, and how many rows at least
+CHUNK = 64
 RANK = 256
 FLOOR = 1e-6  # of a variance, in units of the layout
 
@@ -42,24 +41,61 @@ def unit(states: States) -> Gaussian:
 
 def by_part(states: States) -> Gaussian:
     """The mean of each coordinate, and one variance about it for each part."""
-    total, squares, count = 0.0, 0.0, 0
-    for chunk in _chunks(states.train):
-        total, squares, count = total + chunk.sum(0), squares + chunk.square().sum(0), count + len(chunk)
-    variance = (squares - total**2 / count) / max(count - 1, 1)
-    parts = [part.mean().expand_as(part) for part in variance.split(_sizes(states))]
-    return Gaussian((total / count).float(), (torch.cat(parts).clamp_min(0) + FLOOR).float())
+    return _by_part(_rows(states), _sizes(states))
 
 
 def low_rank(states: States, rank: int = RANK) -> Gaussian:
     """The ``rank`` leading axes of the covariance, or as many as the rows allow, and one variance beyond them."""
-    rows = torch.cat([chunk.float() for chunk in _chunks(states.train)])
-    return Gaussian.fit(rows, min(rank, len(rows) - 2, rows.shape[1] - 1), FLOOR)
+    return _low_rank(_rows(states), rank)
 
 
 def low_rank_by_part(states: States, rank: int = RANK) -> Gaussian:
     """Up to ``rank`` leading axes of each part, with the covariance between them, and for each part one variance."""
-    rows = torch.cat([chunk.float() for chunk in _chunks(states.train)])
-    parts = [_axes(part, min(rank, len(rows) - 2)) for part in rows.split(_sizes(states), -1)]
+    return _low_rank_by_part(_rows(states), _sizes(states), rank)
+
+
+def spectral(states: States, axes: Sequence[str], rank: int = RANK) -> Gaussian:
+    """The covariance by wave number along periodic ``axes``, of low rank: its ``rank`` leading real modes.
+
+    What has none of the axes (numbers of a sample, forcings) goes with wave number zero, with which alone it can
+    correlate. ValueError if a part has some of the axes but not all, or they are of unequal size in two parts.
+    """
+    return _spectral(_rows(states), Waves.of(states.layout, axes), rank)
+
+
+def candidates(states: States, rank: int = RANK) -> dict[str, Gaussian]:
+    """Every Gaussian that can be estimated from these states, by its name; ``by wave number`` if axes are periodic."""
+    rows, sizes = _rows(states), _sizes(states)
+    found = {"unit": unit(states), "by part": _by_part(rows, sizes)}
+    if min(rows.shape) > 2:
+        found["low rank"] = _low_rank(rows, rank)
+        if len(sizes) > 1:
+            found["low rank by part"] = _low_rank_by_part(rows, sizes, rank)
+    if states.periodic:
+        found["by wave number"] = _spectral(rows, Waves.of(states.layout, states.periodic), rank)
+    return found
+
+
+def _rows(states: States) -> Tensor:
+    """Rows that an estimate looks at, evenly over all versions of all windows."""
+    count = min(len(states.train), max(NUMBERS // states.layout.size, LEAST))
+    index = torch.linspace(0, len(states.train) - 1, count, dtype=torch.float64).round().long()
+    return torch.cat([states.train.some(part.tolist()) for part in index.split(CHUNK)])
+
+
+def _by_part(rows: Tensor, sizes: Sequence[int]) -> Gaussian:
+    mean = rows.mean(0, dtype=torch.float64)
+    variance = sum((part - mean).square().sum(0) for part in rows.split(CHUNK)) / max(len(rows) - 1, 1)
+    parts = [part.mean().expand_as(part) for part in variance.split(list(sizes))]
+    return Gaussian(mean.float(), (torch.cat(parts) + FLOOR).float())
+
+
+def _low_rank(rows: Tensor, rank: int) -> Gaussian:
+    return Gaussian.fit(rows, min(rank, len(rows) - 2, rows.shape[1] - 1), FLOOR)
+
+
+def _low_rank_by_part(rows: Tensor, sizes: Sequence[int], rank: int) -> Gaussian:
+    parts = [_axes(part, min(rank, len(rows) - 2)) for part in rows.split(list(sizes), -1)]
     axes = torch.block_diag(*(axes for axes, _ in parts))
     if axes.shape[0] == axes.shape[1]:
         return Gaussian.fit(rows, None, FLOOR)
@@ -70,42 +106,14 @@ def low_rank_by_part(states: States, rank: int = RANK) -> Gaussian:
     return Gaussian(mean, torch.cat([variances.float().clamp_min(0), beyond]) + FLOOR, axes @ turn.float())
 
 
-def spectral(states: States, axes: Sequence[str], rank: int = RANK) -> Gaussian:
-    """The covariance by wave number along periodic ``axes``, of low rank: its ``rank`` leading real modes.
-
-    What has none of the axes (numbers of a sample, forcings) goes with wave number zero, with which alone it can
-    correlate. ValueError if a part has some of the axes but not all, or they are of unequal size in two parts.
-    """
-    waves = Waves.of(states.layout, axes)
-    total, products, count = 0.0, 0.0, 0
-    for chunk in _chunks(states.train):
-        spectrum = waves.spectrum(chunk)
-        total, count = total + chunk.sum(0), count + len(chunk)
+def _spectral(rows: Tensor, waves: Waves, rank: int) -> Gaussian:
+    mean = waves.level(rows.mean(0, dtype=torch.float64))
+    products = 0.0
+    for part in rows.split(CHUNK):
+        spectrum = waves.spectrum(part - mean)
         products = products + torch.einsum("bkc,bkd->kcd", spectrum, spectrum.conj())
-    mean = waves.level(total / count)
-    center = waves.spectrum(mean[None])[0]
-    cov = (products - count * torch.einsum("kc,kd->kcd", center, center.conj())) / max(count - 1, 1)
-    variances, modes, rest = waves.leading(cov, rank)
+    variances, modes, rest = waves.leading(products / max(len(rows) - 1, 1), rank)
     return Gaussian(mean.float(), (torch.cat([variances, rest[None]]) + FLOOR).float(), modes.float())
-
-
-def candidates(states: States, rank: int = RANK) -> dict[str, Gaussian]:
-    """Every Gaussian that can be estimated from these states, by its name; ``by wave number`` if axes are periodic."""
-    found = {"unit": unit(states), "by part": by_part(states)}
-    if min(len(states.train), states.layout.size) > 2:
-        found["low rank"] = low_rank(states, rank)
-        if len(states.parts) > 1:
-            found["low rank by part"] = low_rank_by_part(states, rank)
-    if states.periodic:
-        found["by wave number"] = spectral(states, states.periodic, rank)
-    return found
-
-
-def _chunks(rows: Rows) -> Iterator[Tensor]:
-    """Rows that an estimate looks at, evenly over all versions of all windows, in float64."""
-    count = min(len(rows), MOST, max(BUDGET // (4 * rows.layout.size), 64))
-    for index in torch.linspace(0, len(rows) - 1, count, dtype=torch.float64).round().long().split(64):
-        yield rows.some(index.tolist()).double()
 
 
 def _sizes(states: States) -> list[int]:

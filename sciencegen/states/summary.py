@@ -44,7 +44,8 @@ def _pieces(name: str, variable: xarray.Variable, chosen: Mapping[str, np.ndarra
         if values.dtype.kind == "f" and not (good := np.isfinite(values)).all():
             at = dict(zip(variable.dims, (int(k.start + i) for k, i in zip(key, np.argwhere(~good)[0]))))
             raise ValueError(f"got {int((~good).sum())} numbers of '{name}' that are not finite, the first at {at}; "
-                             "expected finite ones: leave such samples out (data.isel), or say what stands for NaN, missing=0")
+                             "expected finite ones: leave such samples out (data.isel), or say what stands for NaN, "
+                             "missing=0")
         for axis, dim in enumerate(variable.dims):
             if dim in chosen:
                 values = np.compress(chosen[dim][key[axis]], values, axis)
