@@ -191,7 +191,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--count", type=int, help="cases of every task and row")
     made.add_argument("--show", action="store_true", help="print each cell as it is done")
     made.add_argument("--pairs", action="store_true", help="sample pairs of a rock and a pressure, judged by their law")
-    made.add_argument("--wells", help="a model by `sciencegen train pde wells`: such pairs by a network, too")
+    made.add_argument("--wells", help="a model by `sciencegen train wells`: such pairs by a network, too")
     made.add_argument("--retime", action="store_true", help="measure the time of a posterior sample again")
     return made
 

@@ -34,7 +34,8 @@ from sciencegen.layout import Layout, Variable
 from sciencegen.measure import Points
 from sciencegen.model import zoo
 from sciencegen.physics import Darcy
-from sciencegen.sample import Multistep, karras
+from sciencegen.sample import Multistep
+from sciencegen.studies.pde.invert import levels
 from sciencegen.studies.pde.pairs import pairs
 from sciencegen.tasks import Problem, invert
 
@@ -67,10 +68,11 @@ data = measure(u=truth["u"][None])[0] + noise * torch.from_numpy(rng.standard_no
 #
 # A problem is what is known before a question is asked; a measurement asks it. Nothing about the rock was measured, but
 # the prior is over *pairs*, so that what is learned about the pressure is learned about the rock. `iterations` has the
-# network's own covariance taken: this rock is far from Gaussian.
+# network's own covariance taken: this rock is far from Gaussian. The noise levels begin far above all that the prior
+# knows (`levels`), so that the start knows nothing of it, but not above the level that the network was trained at, 80.
 
 # %%
-sampler = Multistep(karras(20, 0.02, 40.0))
+sampler = Multistep(levels(prior.energy, 20, highest=80.0))
 seeds = torch.arange(COUNT)
 problem = Problem(prior.layout, prior.energy.requires_grad_(False))
 result = invert(problem, measure, data, noise, sampler, COUNT, seeds, progress=False, truth=truth, iterations=8)
@@ -129,7 +131,9 @@ for name, found in {"Gaussian prior": plain, "learned prior": result}.items():
 # as well by thin plates; a rock that is solved again has to be right everywhere.
 #
 # The same from a file of observations, with tables and the picture: `sciencegen invert darcy --data FILE.h5 --out DIR`,
-# or `sciencegen invert darcy --example` to try it.
+# or `sciencegen invert darcy --example` to try it. An equation that is in a file of yours as a class, with a law, a solver
+# and a residual (CONTRIBUTING.md, *Add a PDE*), goes the same way: `sciencegen train wave:Wave`, then
+# `sciencegen invert wave:Wave`.
 #
 # ## Your own equation in ten lines
 #
@@ -178,7 +182,7 @@ law = Residual(lambda state: lack(**layout.unpack(state)), noise=1e-3)
 couples = Points("T", torch.linspace(0.01, 0.145, 12)[:, None], axes=[x])
 fin = {"log_h": draw(1, seed=1)[0], "T": solve(draw(1, seed=1))[0]}
 readings = couples(T=fin["T"][None])[0] + 0.2 * torch.from_numpy(rng.standard_normal(12))
-fine = Multistep(karras(20, 0.02, 40.0, dtype=torch.float64))
+fine = Multistep(levels(known, 20, dtype=torch.float64))
 found = invert(Problem(layout, known, law), couples, readings, 0.2, fine, COUNT, seeds, progress=False,
                truth=fin)
 figure, _ = found.plot()

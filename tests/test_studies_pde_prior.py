@@ -11,6 +11,7 @@ from oracles import close, normal
 from sciencegen import cli
 from sciencegen.layout import Layout
 from sciencegen.model import Model, zoo
+from sciencegen.nets.suited import suited
 from sciencegen.physics import SYSTEMS, Fourier, Heat, Helmholtz, Poisson, resolve
 from sciencegen.studies.pde.pairs import orders, pair_layout, pairs
 from sciencegen.studies.pde.prior import Turned, gaussian, setup, train
@@ -39,9 +40,11 @@ def test_an_unknown_system_or_grid_is_refused():
         setup("stokes")
 
 
-def test_a_grid_that_a_u_net_cannot_halve_has_a_perceptron():
-    assert setup("darcy", 16).network().path.endswith("GridUNet")
-    assert setup("darcy", 10).network().arguments == {"size": 200}
+def test_a_grid_that_cannot_be_halved_has_a_network_that_suits_it():
+    assert setup("darcy", 16).network(pair_layout(resolve("darcy", 16), pairs(resolve("darcy", 16), 3))).path.endswith(
+        "GridUNet")
+    layout = pair_layout(resolve("heat", 10), pairs(resolve("heat", 10), 3))
+    assert setup("heat", 10).network(layout) == suited(layout, periodic=["x", "y"])
 
 
 @every

@@ -26,7 +26,7 @@ from .fields import GaussianField, binary, channels
 from .grids import Cosine, Sine, check
 from .stencils import divergence, flux
 from .system import Part, Stored
-from .turns import SQUARE, Turn
+from .turns import SQUARE, Orientation
 
 __all__ = ["Channels", "Darcy", "Rock"]
 
@@ -103,7 +103,7 @@ class Darcy(Rock):
     """Darcy's law in rock of two materials, permeability 3 and 12; see :class:`Rock`."""
 
     @property
-    def symmetries(self) -> tuple[Turn, ...]:
+    def symmetries(self) -> tuple[Orientation, ...]:
         """Those of the square."""
         return SQUARE
 

@@ -21,7 +21,7 @@ from .fields import GaussianField
 from .grids import Cosine, Sine, check
 from .stencils import laplacian
 from .system import Part, Stored
-from .turns import SQUARE, Turn
+from .turns import SQUARE, Orientation
 
 __all__ = ["Elliptic"]
 
@@ -48,7 +48,7 @@ class Elliptic(abc.ABC):
         return {"a": Part.cells(self.n), "u": Part.cells(self.n)}
 
     @property
-    def symmetries(self) -> tuple[Turn, ...]:
+    def symmetries(self) -> tuple[Orientation, ...]:
         """Those of the square."""
         return SQUARE
 

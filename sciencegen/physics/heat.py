@@ -28,7 +28,7 @@ from .fields import GaussianField
 from .frames import defects, march
 from .grids import Basis, Fourier, check
 from .system import Part, Stored
-from .turns import SQUARE, Turn
+from .turns import SQUARE, Orientation
 
 __all__ = ["Heat"]
 
@@ -68,7 +68,7 @@ class Heat:
         return {"a": Part.cells(n, periodic=wraps), "u": Part.cells(n, times=times, periodic=wraps)}
 
     @property
-    def symmetries(self) -> tuple[Turn, ...]:
+    def symmetries(self) -> tuple[Orientation, ...]:
         """Those of the square."""
         return SQUARE
 

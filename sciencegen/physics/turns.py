@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-__all__ = ["SQUARE", "Turn"]
+__all__ = ["SQUARE", "Orientation"]
 
 
 @dataclass(frozen=True)
-class Turn:
+class Orientation:
     """A symmetry of the square: x and y swapped or not, then so many quarter turns, of every part alike."""
 
     quarters: int
@@ -23,4 +23,4 @@ class Turn:
                 for name, value in parts.items()}
 
 
-SQUARE = tuple(Turn(quarters, swapped) for swapped in (False, True) for quarters in range(4))[1:]
+SQUARE = tuple(Orientation(quarters, swapped) for swapped in (False, True) for quarters in range(4))[1:]

@@ -36,12 +36,19 @@ class Wells:
         rate: source per unit area in the well at (0, 0); minus that at (1, 1).
         side: of the square wells.
         pressure: the natural size of ``u``.
+        length: the logarithm of the permeability has the covariance ``exp(-distance / length)``.
     """
 
     n: int
     rate: float = 10.0
     side: float = 0.125
     pressure: float = 0.07
+    length: float = 0.1
+
+    @property
+    def modes(self) -> int:
+        """How many modes of that covariance a permeability has."""
+        return min(64, self.n**2 // 2)
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -58,8 +65,8 @@ class Wells:
         return {"a": self.logarithms(count, seed, first).exp()}
 
     def logarithms(self, count: int, seed: int = 0, first: int = 0) -> Tensor:
-        """Gaussian fields ``(count, n, n)`` with the covariance ``exp(-distance / 0.1)``, of at most 64 modes."""
-        factor = _modes(self.n)
+        """Gaussian fields ``(count, n, n)`` with that covariance, of at most 64 modes."""
+        factor = _factor(self.n, self.length, self.modes)
         return (white(factor.shape[1], count, seed, first, dims=1) @ factor.mT).unflatten(-1, (self.n, self.n))
 
     def read(self, stored: Stored) -> Mapping[str, Wells]:
@@ -101,18 +108,19 @@ class LogWells:
 
     Arguments:
         n: cells along a side.
-        rate, side, pressure: as of :class:`Wells`.
+        rate, side, pressure, length: as of :class:`Wells`.
     """
 
     n: int
     rate: float = 10.0
     side: float = 0.125
     pressure: float = 0.07
+    length: float = 0.1
 
     @property
     def wells(self) -> Wells:
         """The same system, with the permeability as it is."""
-        return Wells(self.n, self.rate, self.side, self.pressure)
+        return Wells(self.n, self.rate, self.side, self.pressure, self.length)
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -142,5 +150,5 @@ class LogWells:
 
 
 @lru_cache(2)
-def _modes(n: int) -> Tensor:
-    return exponential(n, 0.1, min(64, n**2 // 2))
+def _factor(n: int, length: float, modes: int) -> Tensor:
+    return exponential(n, length, modes)

@@ -23,7 +23,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...exact import Gaussian
+from ...layout import Layout
 from ...model import Model
+from ...nets.suited import suited
 from ...network import Denoiser
 from ...physics import Part, System, resolve
 from ...recipe import Recipe
@@ -65,14 +67,14 @@ class Setup:
         """The system's symmetries as orders of the numbers of a state, ``(m, d)``, the first of them none."""
         return orders(self.system.parts, self.system.symmetries)
 
-    def network(self) -> Recipe:
-        """A U-Net where the parts are stacked images on one square grid, or rows of one; else a perceptron."""
+    def network(self, layout: Layout) -> Recipe:
+        """A U-Net where the parts are stacked images on one square grid, or rows of one; else what suits the layout."""
         parts = list(self.system.parts.values())
-        size, side = sum(math.prod(part.shape) for part in parts), parts[-1].shape[-1]
-        if side % PATCH or size % side**2 or any(part.shape[-1:] != (side,) for part in parts):
-            return Recipe("sciencegen.nets.mlp.MLP", {"size": size})
+        side = (parts[-1].shape or (1,))[-1]
+        if side % PATCH or layout.size % side**2 or any(part.shape[-1:] != (side,) for part in parts):
+            return suited(layout, periodic=sorted({dim for part in parts for dim in part.periodic}))
         return Recipe("sciencegen.nets.unet.GridUNet", {
-            "shape": [size // side**2, side, side], "channels": list(self.channels), "blocks": list(self.blocks),
+            "shape": [layout.size // side**2, side, side], "channels": list(self.channels), "blocks": list(self.blocks),
             "periodic": all(map(_wraps, parts))})
 
 
@@ -146,7 +148,7 @@ def train(recipe: Setup, directory: str | os.PathLike, *, device: str = "cpu", s
     data = gaussian(rows, orders, [v.size for v in layout.variables.values()], recipe.ranks).float()
     rows = rows.float() if len(recipe.ranks) > 1 else within(data, rows.float())
     torch.manual_seed(seed)
-    net = recipe.network()
+    net = recipe.network(layout)
     trained = fit(Denoiser(net.build().to(device), data), Turned(rows.cpu(), orders), Path(directory), recipe.steps,
                   batch=recipe.batch, rate=recipe.rate, precision=torch.bfloat16, seed=seed, every=200)
     facts = {"system": recipe.name, "grid": recipe.grid, "pairs": recipe.count, "orders": len(orders), "seed": seed,
