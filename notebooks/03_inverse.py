@@ -131,7 +131,7 @@ for name, found in {"Gaussian prior": plain, "learned prior": result}.items():
 # as well by thin plates; a rock that is solved again has to be right everywhere.
 #
 # The same from a file of observations, with tables and the picture: `sciencegen invert darcy --data FILE.h5 --out DIR`,
-# or `sciencegen invert darcy --example` to try it. An equation that is in a file of yours as a class, with a law, a solver
+# or `sciencegen invert darcy --example` to try it. An equation that is a class in a file of yours, with a law, a solver
 # and a residual (CONTRIBUTING.md, *Add a PDE*), goes the same way: `sciencegen train wave:Wave`, then
 # `sciencegen invert wave:Wave`.
 #
