@@ -250,6 +250,7 @@ def test_a_file_on_a_mesh_becomes_states_and_a_network(form, tmp_path):
         found = io.open(tmp_path / "disc.h5", dims=write(tmp_path / "disc.h5", data))
     states = States(found, ["f", "u", "k"])
     coords = states.layout.variables["u"].coords
+    assert "left out" not in repr(states)
     assert np.array_equal(coords["x"].values, data.x.values)
     assert np.array_equal(coords["cells"].values, data.cells.values)
     assert states.layout.to_xarray(states.train[0]).y.dims == ("node",)
@@ -259,6 +260,28 @@ def test_a_file_on_a_mesh_becomes_states_and_a_network(form, tmp_path):
     assert recipe == suited(states.layout)
     row = states.train[0][None]
     assert recipe.build()(row, row[:, :1], torch.ones_like(row)).shape == row.shape
+
+
+@pytest.mark.parametrize("change", ["counted from 1", "an edge list", "UGRID"])
+def test_cells_come_in_several_forms(change):
+    data = poisson(60, 4)
+    cells = data.cells.values
+    if change == "counted from 1":
+        data["cells"] = (("cell", "corner"), cells + 1, {"start_index": 1})
+    elif change == "UGRID":
+        data = data.rename(cells="topology")
+        data.topology.attrs["cf_role"] = "face_node_connectivity"
+    else:
+        data = data.drop_vars("cells").assign(edges=(("end", "edge"), cells[:, :2].T))
+    wanted = cells[:, :2] if change == "an edge list" else cells
+    assert np.array_equal(States(data, ["u"]).layout.variables["u"].coords["cells"].values, wanted)
+
+
+def test_cells_of_nodes_that_are_not_there_are_refused():
+    data = poisson(60, 4)
+    data["cells"] = data.cells + 5
+    with pytest.raises(ValueError, match="counts nodes 5 to 64; expected 0 to 59, or the attribute start_index"):
+        States(data, ["u"])
 
 
 def test_the_solutions_of_the_mesh_solve_the_equation():

@@ -184,7 +184,19 @@ def test_whole_numbers_and_truths_are_numbers():
 
 def test_without_names_all_numbers_are_taken():
     data = memory().assign(name=("sample", [f"case {i}" for i in range(COUNT)]), grid=("x", np.arange(6)))
-    assert list(States(data).layout.variables) == list(ARRAYS)
+    states = States(data)
+    assert list(states.layout.variables) == list(ARRAYS)
+    assert "left out: grid (the same in all samples)" in repr(states)
+    assert "left out: name (not made of real numbers)" in repr(states)
+    assert "left out: u, v, rock, push (not asked for)" in repr(States(memory(), ["nu"]))
+
+
+def test_chunks_that_make_reading_slow_are_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows_module, "KEPT", 0)
+    hdf5(tmp_path)
+    data = io.open(tmp_path / "mine.h5", dims={"u": DIMS["u"]})
+    assert "'u' is stored in chunks of 4 frames" in repr(States(data, ["u"], length=1))
+    assert "chunks" not in repr(States(data, ["u"], length=2))
 
 
 # --- splits -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import xarray
 
-__all__ = ["nodes"]
+__all__ = ["nodes", "sources"]
 
 LETTERS = ("x", "y", "z")
 CELLS = ("cells", "faces", "elements", "triangles", "connectivity", "face_node_connectivity", "edges")
@@ -20,7 +20,14 @@ CELLS = ("cells", "faces", "elements", "triangles", "connectivity", "face_node_c
 def nodes(data: xarray.Dataset, dim: str) -> dict[str, xarray.Variable]:
     """Coordinates ``x, y, z (dim,)`` and ``cells (cell, corner)`` of an axis of nodes; nothing if it is none."""
     found = _positions(data, dim)
-    return {**found, **_cells(data, dim)} if found else {}
+    cells = _cells(data) if found else None
+    return found if cells is None else {**found, "cells": _corners(data, cells, data.sizes[dim])}
+
+
+def sources(data: xarray.Dataset, dim: str) -> list[str]:
+    """The variables that :func:`nodes` reads."""
+    tables = [str(k) for k, v in data.variables.items() if v.dims[:1] == (dim,) and v.dtype.kind in "fiu"]
+    return [*tables, *filter(None, [_cells(data)])] if _positions(data, dim) else []
 
 
 def _positions(data: xarray.Dataset, dim: str) -> dict[str, xarray.Variable]:
@@ -36,20 +43,24 @@ def _positions(data: xarray.Dataset, dim: str) -> dict[str, xarray.Variable]:
     return {}
 
 
-def _cells(data: xarray.Dataset, dim: str) -> dict[str, xarray.Variable]:
-    count = data.sizes[dim]
+def _cells(data: xarray.Dataset) -> str | None:
+    """The variable that says which nodes are corners of a cell."""
     for name, variable in data.variables.items():
         usual = str(name).split("/")[-1] in CELLS or variable.attrs.get("cf_role", "").endswith("node_connectivity")
-        if not usual or variable.dtype.kind not in "iu" or variable.ndim != 2:
-            continue
-        corners = np.asarray(variable.values) - int(variable.attrs.get("start_index", 0))
-        if corners.shape[0] < corners.shape[1] and corners.shape[0] in (2, 3, 4):
-            corners = corners.T  # as edge_index of graph libraries, (corner, cell)
-        if corners.min() < 0 or corners.max() >= count:
-            raise ValueError(f"got '{name}' that counts nodes {corners.min()} to {corners.max()}; expected 0 to "
-                             f"{count - 1}, or the attribute start_index to say what the first one is called")
-        return {"cells": xarray.Variable(("cell", "corner"), corners.astype(np.int64))}
-    return {}
+        if usual and variable.dtype.kind in "iu" and variable.ndim == 2:
+            return str(name)
+    return None
+
+
+def _corners(data: xarray.Dataset, name: str, count: int) -> xarray.Variable:
+    """Corners ``(cell, corner)`` of the cells, counted from 0."""
+    corners = np.asarray(data[name].values).astype(np.int64) - int(data[name].attrs.get("start_index", 0))
+    if corners.shape[0] < corners.shape[1] and corners.shape[0] in (2, 3, 4):
+        corners = corners.T  # as edge_index of graph libraries, (corner, cell)
+    if corners.min() < 0 or corners.max() >= count:
+        raise ValueError(f"got '{name}' that counts nodes {corners.min()} to {corners.max()}; expected 0 to "
+                         f"{count - 1}, or the attribute start_index to say what the first one is called")
+    return xarray.Variable(("cell", "corner"), corners)
 
 
 def _numbers(variable: xarray.Variable, dims: tuple[str, ...]) -> xarray.Variable:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import xarray
 
-from .nodes import nodes
+from .nodes import nodes, sources
 
-__all__ = ["Asked", "Part", "coordinates", "resolve", "tidy"]
+__all__ = ["Asked", "Part", "coordinates", "left_out", "resolve", "tidy"]
 
 Asked = str | Sequence[str] | Mapping[str, str | Sequence[str]] | None
 
@@ -43,6 +43,18 @@ class Part:
         if space:
             return f"field over {'time, ' if self.moves else ''}{space}"
         return "numbers over time" if self.moves else "a number a sample" if not self.shape else "numbers a sample"
+
+
+def left_out(data: xarray.Dataset, wanted: Mapping[str, Sequence[str]]) -> list[str]:
+    """What of the data is no part of the state, and why, in sentences."""
+    taken = {name for group in wanted.values() for name in group}
+    taken |= {name for dim in data.dims for name in sources(data, str(dim)) if dim not in ("sample", "time")}
+    rest = {str(k): v for k, v in data.data_vars.items() if k not in taken}
+    fixed = [k for k, v in rest.items() if v.dtype.kind in "fiub" and not {"sample", "time"} & set(v.dims)]
+    other = [k for k, v in rest.items() if v.dtype.kind not in "fiub"]
+    free = [k for k in rest if k not in (*fixed, *other)]
+    said = ((free, "not asked for"), (fixed, "the same in all samples"), (other, "not made of real numbers"))
+    return [f"left out: {', '.join(names)} ({why})" for names, why in said if names]
 
 
 def tidy(data: xarray.Dataset, asked: Asked) -> tuple[xarray.Dataset, dict[str, tuple[str, ...]]]:

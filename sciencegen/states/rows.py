@@ -22,6 +22,7 @@ from .parts import Part
 __all__ = ["Rows", "Symmetry"]
 
 KEPT = 256 * 2**20  # bytes of data that are kept in memory once they were read
+CACHED = 2**17  # numbers that are packed at once, which a processor's cache holds
 DRAWN = 8  # random numbers that a symmetry is given
 VERSIONS = 16  # of a row, where there are symmetries
 
@@ -41,6 +42,15 @@ class Reader:
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "kept": {}}
+
+    def notes(self) -> list[str]:
+        """Chunks of a file from which windows are read slowly, in sentences."""
+        if self.keep:
+            return []
+        chunks = {name: dict(zip(v.dims, v.encoding.get("chunksizes") or ())) for name, v in self.windows.data.items()}
+        return [f"'{name}' is stored in chunks of {n} frames, of which a window of {self.windows.length} reads all: "
+                "write the file with chunks of a window" for name, sizes in chunks.items()
+                if (n := sizes.get("time", 1)) > 2 * self.windows.length]
 
     def read(self, indices: Sequence[int]) -> list[dict[str, Tensor]]:
         """The windows of these indices, each as ``{variable: tensor}``."""
@@ -90,7 +100,10 @@ class Rows(Dataset):
     def some(self, indices: Sequence[int]) -> Tensor:
         """Rows as one tensor ``(b, d)``."""
         parts = self.physical(indices)
-        return self.layout.pack(**{k: v.double() for k, v in parts.items()}).float()
+        found, few = torch.empty(len(indices), self.layout.size), max(CACHED // self.layout.size, 1)
+        for k in range(0, len(indices), few):
+            found[k: k + few] = self.layout.pack(**{name: v[k: k + few].double() for name, v in parts.items()})
+        return found
 
     def physical(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """Their parts in physical units, ``{part: (b, *shape)}``."""

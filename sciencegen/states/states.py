@@ -14,7 +14,7 @@ import xarray
 
 from .. import io
 from ..layout import Layout, Variable
-from .parts import Asked, Part, coordinates, resolve, tidy
+from .parts import Asked, Part, coordinates, left_out, resolve, tidy
 from .rows import Reader, Rows, Symmetry
 from .split import Shares, cut
 from .summary import summarised
@@ -60,7 +60,8 @@ class States:
         frames = self.data.sizes.get("time", 1)
         self.cut = cut(split, self.data.sizes.get("sample", 1), frames, self.length, seed)
         self.moments = summarised(self.data, self.cut.samples[0].numpy(), self.cut.frames[0], missing)
-        self.layout, self.notes = self._layout(whole)
+        self.layout, notes = self._layout(whole)
+        self.notes = (self.cut.words, *notes, *left_out(whole, wanted), *reader.notes())
         self.train, self.valid, self.test = (
             Rows(reader, self.parts, self.layout, *self.cut.windows(k, self.length, reader.windows.starts),
                  symmetries if not k else (), seed) for k in range(3))
@@ -74,7 +75,7 @@ class States:
         """The axes along which the data may be shifted, as their symmetries say."""
         return tuple(dict.fromkeys(dim for s in self.symmetries for dim in getattr(s, "periodic", ())))
 
-    def _layout(self, whole: xarray.Dataset) -> tuple[Layout, tuple[str, ...]]:
+    def _layout(self, whole: xarray.Dataset) -> tuple[Layout, list[str]]:
         time, notes = _time(whole, self.length) if "time" in self.data.sizes else (None, [])
         variables = {}
         for part in self.parts:
@@ -84,7 +85,7 @@ class States:
             loc, scale = ([entry[i] for entry in found] for i in (0, 1))
             variables[part.name] = Variable(part.shape, _spread(loc, part), _spread(scale, part), part.dims,
                                             part.units, coordinates(whole, part, time))
-        return Layout(**variables), (self.cut.words, *notes)
+        return Layout(**variables), notes
 
     def __repr__(self) -> str:
         rows = [f"  {name} {shape}: {kind}, {units}" for name, shape, kind, units in self._table()]
