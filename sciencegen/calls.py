@@ -1,75 +1,80 @@
 """Network calls as requests, so that many energies share one forward pass.
 
-An energy's score is a coroutine that yields lists of :class:`Call` and receives their outputs. Sums run the coroutines
-of their terms in lockstep (:func:`together`); whoever drives the outermost one (:func:`run`) answers all requests for
-one function with one batched call.
+A score is planned before it is paid: a :class:`Plan` lists the network calls that it needs and says what to make of
+their answers. Plans of the terms of a sum are joined (:func:`together`), and running the outermost one answers all
+requests for one function, of inputs of one width, by one batched call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Asking", "Call", "Coroutine", "run", "together"]
+__all__ = ["Answers", "Call", "Plan", "together"]
+
+Answers = Sequence[tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
 class Call:
     """A request for ``function(*inputs)``: rows in ``(N, ...)``, rows out (one tensor or a tuple of them).
 
-    The answer is always a tuple. Calls of one function (the same object) are batched.
+    The answer is always a tuple. Calls of one function (the same object) whose inputs differ in their number of rows
+    alone are batched.
     """
 
     function: Callable[..., Tensor | tuple[Tensor, ...]]
     inputs: tuple[Tensor, ...]
 
-
-Coroutine = Generator[list[Call], list[tuple[Tensor, ...]], Any]
-Asking = Generator[list[Call], list[tuple[Tensor, ...]], tuple[Tensor | None, Tensor]]
-
-
-def together(asking: Sequence[Coroutine]) -> Coroutine:
-    """Coroutines in lockstep: their calls go out in one list, their results come back in order."""
-    results: list[Any] = [None] * len(asking)
-    answers: dict[int, Any] = dict.fromkeys(range(len(asking)))
-    while answers:
-        calls = {}
-        for i, answer in answers.items():
-            try:
-                calls[i] = asking[i].send(answer)
-            except StopIteration as stop:
-                results[i] = stop.value
-        if calls:
-            replies = iter((yield [call for wanted in calls.values() for call in wanted]))
-        answers = {i: [next(replies) for _ in wanted] for i, wanted in calls.items()}
-    return results
+    @property
+    def kind(self) -> Hashable:
+        """What calls have in common that may be batched: the function, and the inputs' widths, types and devices."""
+        return self.function, tuple((v.shape[1:], v.dtype, v.device) for v in self.inputs)
 
 
-def run(asking: Coroutine) -> Any:
-    """Drive a coroutine: all waiting calls of one function become one batched call."""
-    try:
-        calls = next(asking)
-        while True:
-            calls = asking.send(_answer(calls))
-    except StopIteration as stop:
-        return stop.value
+class Plan(NamedTuple):
+    """Network calls, and what to make of their answers: ``finish(answers)``, one answer a call, in order."""
+
+    calls: tuple[Call, ...]
+    finish: Callable[[Answers], Any]
+
+    def then(self, function: Callable[[Any], Any]) -> Plan:
+        """The same calls; ``function`` of what they came to."""
+        return Plan(self.calls, lambda answers: function(self.finish(answers)))
+
+    def run(self) -> Any:
+        """What it comes to; all calls of one kind are one batched call."""
+        return self.finish(_answer(self.calls))
 
 
-def _answer(calls: Sequence[Call]) -> list[tuple[Tensor, ...]]:
+def together(plans: Sequence[Plan]) -> Plan:
+    """Plans side by side: all their calls, finished to the list of what each comes to."""
+    ends = torch.tensor([len(plan.calls) for plan in plans]).cumsum(0).tolist()
+    spans = list(zip([0, *ends], ends))
+    return Plan(tuple(call for plan in plans for call in plan.calls),
+                lambda answers: [plan.finish(answers[a:b]) for plan, (a, b) in zip(plans, spans)])
+
+
+def _answer(calls: Sequence[Call]) -> Answers:
     answers: list[Any] = [None] * len(calls)
-    for function in dict.fromkeys(call.function for call in calls):
-        same = [i for i, call in enumerate(calls) if call.function == function]
+    kinds: dict[Hashable, list[int]] = {}
+    for index, call in enumerate(calls):
+        kinds.setdefault(call.kind, []).append(index)
+    for same in kinds.values():
+        function, inputs = calls[same[0]].function, [calls[i].inputs for i in same]
         if len(same) == 1:
-            outputs = function(*calls[same[0]].inputs)
-            answers[same[0]] = (outputs,) if isinstance(outputs, Tensor) else outputs
+            answers[same[0]] = _tuple(function(*inputs[0]))
             continue
-        rows = [len(calls[i].inputs[0]) for i in same]
-        outputs = function(*(torch.cat(column) for column in zip(*(calls[i].inputs for i in same))))
-        outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
+        rows = [len(given[0]) for given in inputs]
+        outputs = _tuple(function(*(torch.cat(column) for column in zip(*inputs))))
         for i, piece in zip(same, zip(*(output.split(rows) for output in outputs))):
             answers[i] = piece
     return answers
+
+
+def _tuple(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (outputs,) if isinstance(outputs, Tensor) else outputs

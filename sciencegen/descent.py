@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from .energy import Energy, level, score_only
-from .mcmc import Info
+from .mcmc import Walk
 from .noise import Noise
 
 __all__ = ["QuasiNewton"]
@@ -47,17 +47,18 @@ class QuasiNewton:
 
     @torch.no_grad()
     def __call__(self, energy: Energy, x: Tensor, sigma: Tensor | float, noise: Noise | None = None
-                 ) -> tuple[Tensor, Info]:
-        """``x (*B, d), sigma () or (*B, 1)`` to ``x``, :class:`Info`; TypeError for a score-only energy.
+                 ) -> tuple[Tensor, Walk]:
+        """``x (*B, d), sigma () or (*B, 1)`` to ``x``, :class:`Walk`; TypeError for a score-only energy.
 
         ``acceptance`` is the share of steps that went down; ``noise`` is not used.
         """
         if not energy.exact:
             raise score_only(energy)
         sigma = level(sigma, x)
-        value, score = energy.evaluate(x, sigma)
-        inverse, share, went = self._fresh(score), torch.ones_like(value), torch.zeros_like(value)
+        at = energy.evaluate(x, sigma)
+        inverse, share, went = self._fresh(at.score), torch.ones_like(at.value), torch.zeros_like(at.value)
         for step in range(self.repeats - 1):
+            score = at.score
             heading = (inverse @ score[..., None])[..., 0]
             lost = ((heading * score).sum(-1) <= 0) | (share < LOST)  # the inverse Hessian is none: begin again
             share = torch.where(lost, 1.0, share)
@@ -65,14 +66,13 @@ class QuasiNewton:
             heading = torch.where(lost[..., None], (inverse @ score[..., None])[..., 0], heading)
             share = torch.minimum(share, self.stride / heading.abs().amax(-1).clamp_min(_tiny(x)))
             move = share[..., None] * heading
-            new_value, new_score = energy.evaluate(x + move, sigma)
-            inverse = _learned(inverse, move, score - new_score, rescale=step == 0)
+            new = energy.evaluate(x + move, sigma)
+            inverse = _learned(inverse, move, score - new.score, rescale=step == 0)
             promised = (move * score).sum(-1)
-            down = new_value <= value - ENOUGH * promised
-            share = torch.where(down, 1.0, share * _shortening(new_value - value, promised))
-            x, score = (torch.where(down[..., None], a, b) for a, b in ((x + move, x), (new_score, score)))
-            value, went = torch.where(down, new_value, value), went + down.to(value)
-        return x, Info(went / max(self.repeats - 1, 1))
+            down = new.value <= at.value - ENOUGH * promised
+            share = torch.where(down, 1.0, share * _shortening(new.value - at.value, promised))
+            x, at, went = torch.where(down[..., None], x + move, x), new.where(down, at), went + down.to(x)
+        return x, Walk(at, went / max(self.repeats - 1, 1))
 
     def _fresh(self, score: Tensor) -> Tensor:
         size = self.stride / 3 / score.abs().amax(-1).clamp_min(_tiny(score))

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .calls import Asking
-from .energy import Energy, Potential, require_rows, score_only
+from .calls import Plan
+from .energy import Energy, Evaluation, Potential, require_rows, score_only
 from .moments import Moments
 
 __all__ = ["Moments", "Projected", "Tweedie", "dps"]
@@ -40,24 +40,29 @@ class Tweedie(Energy):
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         if not self.exact:
             raise score_only(self)
-        return self.evaluate(x, sigma)[0]
+        return self.evaluate(x, sigma).value
 
-    def ask(self, x: Tensor, sigma: Tensor) -> Asking:
-        yield []
+    def plan(self, x: Tensor, sigma: Tensor) -> Plan:
+        return Plan((), lambda _: self._guided(x, sigma))
+
+    def _guided(self, x: Tensor, sigma: Tensor) -> Evaluation:
         graph = torch.is_grad_enabled()
         with torch.set_grad_enabled(graph or self.backprop):
             y = x if graph and x.requires_grad else x.detach().requires_grad_(self.backprop)
-            value, score = self.prior.evaluate(y, sigma)
+            value, score, told = self.prior.evaluate(y, sigma)
             mean = y + sigma**2 * score
         with torch.enable_grad():
             clean = mean if mean.requires_grad else mean.detach().requires_grad_()
-            extra = self.potential(clean, sigma / (1 + sigma**2).sqrt())
+            extra, more = self.potential.tell(clean, sigma / (1 + sigma**2).sqrt())
             require_rows(extra, x, self.potential)
             (pull,) = torch.autograd.grad(extra.sum(), y if self.backprop else clean, create_graph=graph,
                                           materialize_grads=True)
         score = score - (pull if self.backprop else pull / (1 + sigma**2))
-        value = value + extra if self.exact else None
-        return (value, score) if graph else (None if value is None else value.detach(), score.detach())
+        found = Evaluation(value + extra if self.exact else None, score, {**told, **more})
+        return found if graph else found.detached()
+
+    def takes(self, rows: Tensor) -> bool:
+        return self.prior.takes(rows) and self.potential.takes(rows)
 
     def __repr__(self) -> str:
         return f"Tweedie({self.prior!r}, {self.potential!r})"
@@ -80,9 +85,9 @@ class Projected(Energy):
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         raise score_only(self)
 
-    def ask(self, x: Tensor, sigma: Tensor) -> Asking:
-        _, score = yield from self.prior.ask(x, sigma)
-        return None, (self.project(x + sigma**2 * score) - x) / sigma**2
+    def plan(self, x: Tensor, sigma: Tensor) -> Plan:
+        moved = lambda e: Evaluation(None, (self.project(x + sigma**2 * e.score) - x) / sigma**2, e.told)
+        return self.prior.plan(x, sigma).then(moved)
 
     def __repr__(self) -> str:
         return f"Projected({self.prior!r}, {self.project!r})"

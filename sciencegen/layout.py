@@ -6,10 +6,12 @@ variable and what its units are; it is the only place where units live. Its part
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -137,6 +139,25 @@ class Layout:
         variable, start = self.variables[name], self.offsets[name]
         index = torch.arange(start, start + variable.size).reshape(variable.shape)
         return View(index, 0, self.size, name)
+
+    def known(self, **parts: Any) -> tuple[View, Tensor]:
+        """A view of these parts side by side, and their physical values ``(*B, *shape)`` as unit-scale numbers."""
+        if not parts or not set(parts) <= set(self.variables):
+            raise KeyError(f"got parts {sorted(parts)}; expected some of {list(self.variables)}")
+        names = [name for name in self.variables if name in parts]
+        view = reduce(lambda a, b: a & b, (self[name] for name in names))
+        flat = [self._flatten(name, parts[name]) for name in names]
+        batch = torch.broadcast_shapes(*(f.shape[:-1] for f in flat))
+        value = torch.cat([f.expand(*batch, f.shape[-1]) for f in flat], dim=-1)
+        if not bool(value.isfinite().all()):
+            raise ValueError(f"got numbers that are not finite in {names}; expected finite ones")
+        return view, (value - self.loc[view.rows].to(value)) / self.scale[view.rows].to(value)
+
+    def to(self, device: torch.device | str | None) -> Layout:
+        """The same layout whose units are on another device, so that packing copies nothing there."""
+        other = copy.copy(self)
+        other.loc, other.scale = self.loc.to(device), self.scale.to(device)
+        return other
 
     def config(self) -> dict[str, Any]:
         """Itself as a JSON-ready dictionary; :meth:`from_config` is the inverse."""

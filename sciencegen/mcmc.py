@@ -13,22 +13,29 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from .energy import Energy, level
+from .energy import Energy, Evaluation, level
 from .noise import Noise
 
-__all__ = ["HMC", "Info", "Kernel"]
+__all__ = ["HMC", "Kernel", "Walk"]
 
 
-class Info(NamedTuple):
-    """What is worth knowing of a walk: mean acceptance probability ``(*B,)``, one where nothing is rejected."""
+class Walk(NamedTuple):
+    """A record of a walk.
 
+    Arguments:
+        evaluation: of the energy at the state that was kept.
+        acceptance: mean acceptance probability ``(*B,)``, one where nothing is rejected.
+    """
+
+    evaluation: Evaluation
     acceptance: Tensor
 
 
 class Kernel(Protocol):
-    """``(energy, x (*B, d), sigma) -> x, Info``."""
+    """``(energy, x (*B, d), sigma) -> x, Walk``."""
 
-    def __call__(self, energy: Energy, x: Tensor, sigma: Tensor, noise: Noise | None = None) -> tuple[Tensor, Info]:
+    def __call__(self, energy: Energy, x: Tensor, sigma: Tensor | float, noise: Noise | None = None
+                 ) -> tuple[Tensor, Walk]:
         """Walk ``x`` at noise level ``sigma``."""
 
 
@@ -53,35 +60,34 @@ class HMC:
 
     @torch.no_grad()
     def __call__(self, energy: Energy, x: Tensor, sigma: Tensor | float, noise: Noise | None = None
-                 ) -> tuple[Tensor, Info]:
-        """``x (*B, d), sigma () or (*B, 1)`` to ``x``, :class:`Info`; TypeError for a score-only energy if adjusted."""
+                 ) -> tuple[Tensor, Walk]:
+        """``x (*B, d), sigma () or (*B, 1)`` to ``x``, :class:`Walk`; TypeError for a score-only energy if adjusted."""
         if self.adjusted and not energy.exact:
             raise TypeError(f"got {energy!r}, of which only the score is known; an adjusted kernel needs the energy: "
                             "use HMC(..., adjusted=False), or exact terms (EnergyNet, Tweedie with backprop)")
         noise = noise or Noise.fresh(*x.shape[:-1]).to(x.device)
         sigma = level(sigma, x)
         step = self.step(sigma) if callable(self.step) else self.step
-        value, score = energy.evaluate(x, sigma)
-        acceptance = x.new_zeros(x.shape[:-1])
+        at, acceptance = energy.evaluate(x, sigma), x.new_zeros(x.shape[:-1])
         for repeat in range(self.repeats):
             stream = noise.at(noise.step, noise.stream + 2 * repeat)
             momentum = stream.normal(x.shape[-1], x.dtype)
-            y, pushed, new_value, new_score = self._leap(energy, x, sigma, momentum, score, step)
+            y, pushed, new = self._leap(energy, x, sigma, momentum, at.score, step)
             if self.adjusted:
-                gain = value - new_value + ((momentum**2).sum(-1) - (pushed**2).sum(-1)) / 2
+                gain = at.value - new.value + ((momentum**2).sum(-1) - (pushed**2).sum(-1)) / 2
                 chance = gain.exp().clamp_max(1).nan_to_num(0)
                 accept = stream.at(noise.step, stream.stream + 1).uniform(1)[..., 0].to(x) < chance
-                x, score = (torch.where(accept[..., None], a, b) for a, b in ((y, x), (new_score, score)))
-                value, acceptance = torch.where(accept, new_value, value), acceptance + chance / self.repeats
+                x, at, acceptance = torch.where(accept[..., None], y, x), new.where(accept, at), acceptance + chance
             else:
-                x, score, acceptance = y, new_score, acceptance + 1 / self.repeats
-        return x, Info(acceptance)
+                x, at, acceptance = y, new, acceptance + 1
+        return x, Walk(at, acceptance / self.repeats)
 
     def _leap(self, energy: Energy, x: Tensor, sigma: Tensor, momentum: Tensor, score: Tensor, step: Tensor | float
-              ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+              ) -> tuple[Tensor, Tensor, Evaluation]:
         for _ in range(self.leaps):
             momentum = momentum + step / 2 * score
             x = x + step * momentum
-            value, score = energy.evaluate(x, sigma)
+            at = energy.evaluate(x, sigma)
+            score = at.score
             momentum = momentum + step / 2 * score
-        return x, momentum, value, score
+        return x, momentum, at

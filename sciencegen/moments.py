@@ -14,17 +14,18 @@ one iteration.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
-from .calls import Asking
-from .energy import Energy, score_only
+from .calls import Plan
+from .energy import Energy, Evaluation, level, score_only
 from .exact import Gaussian
 from .linear import Linear, Map, conjugate_gradients, linearised
-from .network import Preconditioned
 from .noise import Noise
 
-__all__ = ["Moments", "gaussian_of"]
+__all__ = ["Moments"]
 
 
 class Moments(Energy):
@@ -47,14 +48,17 @@ class Moments(Energy):
             backward pass.
         floor: a learned ``J`` need not be positive. Along a direction of the measurement in which it is below this
             share of the Gaussian's, the solution goes no further.
-        around: the Gaussian that preconditions, usually the prior's (:func:`gaussian_of`); a unit Gaussian, which needs
-            no matrix, if None. Costs ``m^2 d`` operations a noise level, whatever the number of rows, in float64.
+        around: the Gaussian that preconditions, usually the prior's (:meth:`Energy.gaussian`); a unit Gaussian, which
+            needs no matrix, if None. Costs ``m^2 d`` operations a noise level, whatever the number of rows, in float64.
+        groups: ``{name: how many}``, the readings by name, in order: of each the root mean square of the misfit, in
+            units of the noise, is told; all of them as ``misfit`` by default.
     """
 
     exact = False
 
     def __init__(self, prior: Energy, A: Tensor | Map, y: Tensor, noise: float | Tensor, iterations: int = 20,
-                 floor: float = 0.01, around: Gaussian | None = None) -> None:
+                 floor: float = 0.01, around: Gaussian | None = None,
+                 groups: Mapping[str, int] | None = None) -> None:
         super().__init__()
         if iterations < 0 or (around is None and iterations == 0):
             raise ValueError(f"got {iterations} iterations and around={around!r}; expected one or more, or none with a "
@@ -66,7 +70,7 @@ class Moments(Energy):
         self.measure = (lambda x: x @ A.to(x).mT) if isinstance(A, Tensor) else A
         self.register_buffer("y", torch.as_tensor(y), persistent=False)
         self.register_buffer("noise", torch.as_tensor(noise, dtype=torch.float64), persistent=False)
-        self.gap: Tensor | None = None
+        self.groups = dict(groups or {"misfit": self.y.shape[-1]})
         self.factor: tuple[Tensor, Tensor] | None = None  # levels, and the inverse Cholesky factor at each
         if around is not None:
             matrix = A.to(around.center) if isinstance(A, Tensor) else linearised(A, around.center)[0]
@@ -78,29 +82,40 @@ class Moments(Energy):
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         raise score_only(self)
 
-    def ask(self, x: Tensor, sigma: Tensor) -> Asking:
-        if self.iterations == 0:
-            _, score = yield from self.prior.ask(x, sigma)
-            return None, score + self._closed(self.misfit(x + sigma**2 * score), sigma)
-        yield []
+    def plan(self, x: Tensor, sigma: Tensor) -> Plan:
+        if self.iterations:
+            return Plan((), lambda _: self._iterated(x, sigma))
+
+        def closed(found: Evaluation) -> Evaluation:
+            gap = self.misfit(x + sigma**2 * found.score)
+            return Evaluation(None, found.score + self._closed(gap, sigma), {**found.told, **self.told(gap)})
+
+        return self.prior.plan(x, sigma).then(closed)
+
+    def _iterated(self, x: Tensor, sigma: Tensor) -> Evaluation:
         if torch.is_grad_enabled() and x.requires_grad:
             raise TypeError("got a state whose gradient is wanted through the score of Moments, which has none; put "
                             "Moments outermost, Moments(Tweedie(prior, f), A, y, noise), or use backprop=False")
         with torch.enable_grad():
             v = x.detach().requires_grad_()
-            mean = self.prior.mean(v, sigma)
+            found = self.prior.evaluate(v, sigma)
+            mean = v + sigma**2 * found.score
         near = Linear(self.measure, mean)
-        push = self._solve(near, self.misfit(mean.detach(), near.value), sigma,
-                           lambda z: torch.autograd.grad(mean, v, z, retain_graph=True)[0])
-        return None, ((mean - x) / sigma**2).detach() + push
+        gap = self.misfit(mean.detach(), near.value)
+        push = self._solve(near, gap, sigma, lambda z: torch.autograd.grad(mean, v, z, retain_graph=True)[0])
+        told = {k: t.detach() for k, t in found.told.items()}
+        return Evaluation(None, ((mean - x) / sigma**2).detach() + push, {**told, **self.told(gap)})
 
     def misfit(self, x: Tensor, seen: Tensor | None = None) -> Tensor:
-        """``y - A x (*B, m)``; remembered as ``gap``, in units of the noise, for whoever records a run."""
-        gap = self.y.to(x) - (self.measure(x) if seen is None else seen)
-        self.gap = (gap / self.noise.to(x)).detach()
-        return gap
+        """``y - A x (*B, m)``."""
+        return self.y.to(x) - (self.measure(x) if seen is None else seen)
 
-    def draw(self, x: Tensor, sigma: Tensor, noise: Noise, steps: int = 1) -> Tensor:
+    def told(self, gap: Tensor) -> dict[str, Tensor]:
+        """Of each group of readings the root mean square of ``gap (*B, m)``, in units of the noise, ``(*B,)``."""
+        pieces = (gap / self.noise.to(gap)).detach().split(list(self.groups.values()), -1)
+        return {name: piece.square().mean(-1).sqrt() for name, piece in zip(self.groups, pieces)}
+
+    def draw(self, x: Tensor, sigma: Tensor | float, noise: Noise, steps: int = 1) -> Tensor:
         r"""Clean states ``(*B, d)`` given ``x (*B, d)`` at level ``sigma`` and the data; exact for a Gaussian prior.
 
         A state ``u`` from the prior's Gaussian around Tweedie's mean, of covariance ``S = sigma^2 J_G``, is brought to
@@ -109,6 +124,7 @@ class Moments(Energy):
         ``steps`` (Gauss and Newton's). "Efficiently sampling functions from Gaussian process posteriors" (Wilson et
         al., 2020), https://arxiv.org/abs/2002.09309
         """
+        sigma = level(sigma, x)
         with torch.no_grad():
             mean = self.prior.mean(x, sigma)
             start = mean + sigma * self._gaussian(noise.normal(x.shape[-1], x.dtype), sigma, 0.5)
@@ -119,7 +135,6 @@ class Moments(Energy):
                 near = Linear(self.measure, u)
                 gap = target - near.value - near.push(start - u)
                 u = start + sigma**2 * self._solve(near, gap, sigma, lambda z: self._gaussian(z, sigma))
-            self.misfit(u)
         return u
 
     def _solve(self, near: Linear, gap: Tensor, sigma: Tensor, jacobian: Map) -> Tensor:
@@ -184,9 +199,3 @@ def compressed(modes: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
     shared = torch.linalg.qr(modes[:, same].mT, mode="r").R.mT
     return torch.cat([modes[:, ~same], shared], -1), torch.cat([variances[~same], variances[-1:].expand(len(modes))])
 
-
-def gaussian_of(energy: Energy) -> Gaussian | None:
-    """The Gaussian inside a prior: itself, or what its network corrects; None where there is none."""
-    if isinstance(energy, Preconditioned):
-        return energy.base
-    return energy if isinstance(energy, Gaussian) else None

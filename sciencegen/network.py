@@ -21,8 +21,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .calls import Asking, Call, Coroutine, run
-from .energy import Energy, level, score_only
+from .calls import Answers, Call, Plan
+from .energy import Energy, Evaluation, Information, level, score_only
 from .exact import Gaussian
 from .view import View, scatter
 
@@ -66,16 +66,26 @@ class Preconditioned(Energy):
         ``clean, noise (*B, n)`` with ``n`` the kept coordinates; one means no better than the Gaussian. A direction in
         which the data hardly vary, by less than ``lowest / 10``, counts less, and one in which they do not, not at all.
         """
-        return run(self.ask_loss(clean, sigma, noise))
+        return self.plan_loss(clean, sigma, noise).run()
 
-    def ask_loss(self, clean: Tensor, sigma: Tensor, noise: Tensor) -> Coroutine:
-        """:meth:`loss` as a coroutine over its network call, so that joint and marginals share one."""
+    def plan_loss(self, clean: Tensor, sigma: Tensor, noise: Tensor) -> Plan:
+        """:meth:`loss` as a plan, so that joint and marginals share one network call."""
         sigma = level(sigma, clean).clamp_min(self.lowest)
         x = clean + sigma * noise
-        _, score = yield from self.ask(x, sigma)
-        error = self.base.modes(x + sigma**2 * score - clean)
-        spread = (self.base.variances / (self.base.variances + sigma**2)).sqrt() * sigma
-        return (error / spread.clamp_min(self.lowest / 10)).square().sum(-1) / clean.shape[-1]
+
+        def loss(found: Evaluation) -> Tensor:
+            error = self.base.modes(x + sigma**2 * found.score - clean)
+            spread = (self.base.variances / (self.base.variances + sigma**2)).sqrt() * sigma
+            return (error / spread.clamp_min(self.lowest / 10)).square().sum(-1) / clean.shape[-1]
+
+        return self.plan(x, sigma).then(loss)
+
+    def gaussian(self) -> Gaussian:
+        """The one that the network corrects."""
+        return self.base
+
+    def information(self) -> Information | None:
+        return self.base.information()
 
     def _inputs(self, white: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         u, keep = self.base.back(white), self.keep
@@ -87,8 +97,8 @@ class Preconditioned(Energy):
         return self.base.modes((out if self.whole else out[:, self.rows]).reshape(x.shape))
 
     @abc.abstractmethod
-    def ask(self, x: Tensor, sigma: Tensor) -> Asking:
-        """Energy (None for a Denoiser) and score by one call of the network."""
+    def plan(self, x: Tensor, sigma: Tensor) -> Plan:
+        """Value (None for a Denoiser) and score by one call of the network."""
 
 
 class Denoiser(Preconditioned):
@@ -99,14 +109,17 @@ class Denoiser(Preconditioned):
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         raise score_only(self)
 
-    def ask(self, x: Tensor, sigma: Tensor) -> Asking:
+    def plan(self, x: Tensor, sigma: Tensor) -> Plan:
         base, sigma = self.base, sigma.clamp_min(self.lowest)
         variances = base.variances
         scale = torch.addcmul(variances, sigma, sigma).rsqrt()
         white = base.modes(x - base.center) * scale
-        ((out,),) = yield [Call(self.net, self._inputs(white, sigma))]
-        pull = torch.addcmul(white, self._outputs(out, x), variances.sqrt() / sigma, value=-1)
-        return None, base.back(pull * -scale)
+
+        def finish(answers: Answers) -> Evaluation:
+            pull = torch.addcmul(white, self._outputs(answers[0][0], x), variances.sqrt() / sigma, value=-1)
+            return Evaluation(None, base.back(pull * -scale))
+
+        return Plan((Call(self.net, self._inputs(white, sigma)),), finish)
 
 
 class EnergyNet(Preconditioned):
@@ -127,15 +140,19 @@ class EnergyNet(Preconditioned):
         correction = self.net.net(*self._inputs(modes * variance.rsqrt(), sigma)).reshape(x.shape[:-1])
         return self.base.value(modes, variance) + correction / (sigma.squeeze(-1) if sigma.ndim else sigma)
 
-    def ask(self, x: Tensor, sigma: Tensor) -> Asking:
+    def plan(self, x: Tensor, sigma: Tensor) -> Plan:
         sigma = sigma.clamp_min(self.lowest)
         modes, variance = self.base.modes(x - self.base.center), self.base.variances + sigma**2
         scale = variance.rsqrt()
         white = modes * scale
-        ((g, slope),) = yield [Call(self.net, self._inputs(white, sigma))]
-        correction = g.reshape(x.shape[:-1]) / (sigma.squeeze(-1) if sigma.ndim else sigma)
-        pull = white + self._outputs(slope, x) / sigma
-        return self.base.value(modes, variance) + correction, self.base.back(pull * -scale)
+
+        def finish(answers: Answers) -> Evaluation:
+            ((g, slope),) = answers
+            correction = g.reshape(x.shape[:-1]) / (sigma.squeeze(-1) if sigma.ndim else sigma)
+            pull = white + self._outputs(slope, x) / sigma
+            return Evaluation(self.base.value(modes, variance) + correction, self.base.back(pull * -scale))
+
+        return Plan((Call(self.net, self._inputs(white, sigma)),), finish)
 
 
 class Slope(nn.Module):

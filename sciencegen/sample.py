@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import abc
 import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .energy import Energy
-from .mcmc import Info, Kernel
+from .energy import Energy, Evaluation
+from .mcmc import Kernel
 from .noise import Noise
 
-__all__ = ["Ancestral", "Annealed", "Euler", "Heun", "Multistep", "Sampler", "karras"]
+__all__ = ["Ancestral", "Annealed", "Euler", "Heun", "Info", "Multistep", "Sampler", "karras"]
 
 
 def karras(steps: int, low: float = 2e-3, high: float = 80.0, rho: float = 7.0,
@@ -35,9 +36,28 @@ def karras(steps: int, low: float = 2e-3, high: float = 80.0, rho: float = 7.0,
     return ramp.to(dtype or torch.get_default_dtype())
 
 
+class Info(NamedTuple):
+    """A record of one step of a path.
+
+    Arguments:
+        level: the noise level at which ``evaluation`` was made: of the state that is yielded with it where a corrector
+            walked there, else of the state from which the step was made.
+        evaluation: of the energy; None where nothing was evaluated.
+        acceptance: of the corrector, ``(*B,)``; None without one.
+    """
+
+    level: float
+    evaluation: Evaluation | None
+    acceptance: Tensor | None
+
+
 @dataclass(frozen=True)
 class Sampler(abc.ABC):
-    """Steps an energy down ``sigmas (n + 1,)``; after each step the ``corrector``, if any, walks at the new level."""
+    """Steps an energy down ``sigmas (n + 1,)``; after each step the ``corrector``, if any, walks at the new level.
+
+    One protocol for all: ``state = init(x)``, then ``x, state, evaluation = step(energy, x, a, b, state, noise)`` from
+    level to level. Levels are numbers of the host; a run's device and dtype are those of its states.
+    """
 
     sigmas: Tensor
     corrector: Kernel | None = None
@@ -47,29 +67,41 @@ class Sampler(abc.ABC):
         if s.ndim != 1 or len(s) < 2 or not s.is_floating_point() or not bool((s.diff() < 0).all() and s[-1] >= 0):
             raise ValueError(f"got sigmas {s.tolist()}; expected two or more falling noise levels, floats and none "
                              "below zero")
+        object.__setattr__(self, "sigmas", s.detach().cpu())
 
-    def noise(self, count: int, size: int, seeds: Tensor | None = None) -> Tensor:
+    @property
+    def levels(self) -> list[float]:
+        """The noise levels as numbers."""
+        return self.sigmas.tolist()
+
+    def noise(self, count: int, size: int, seeds: Tensor | None = None, device: torch.device | str = "cpu") -> Tensor:
         """Start ``(count, size)``: ``sigmas[0]``-scaled, one stream of random numbers per row (``seeds (count,)``)."""
         noise = Noise.fresh(count) if seeds is None else Noise(_checked(seeds, count).cpu())
-        start = noise.at(-1).normal(size, self.sigmas.dtype)
-        return self.sigmas[0] * start.to(self.sigmas.device)
+        return (self.levels[0] * noise.at(-1).normal(size, self.sigmas.dtype)).to(device)
+
+    def init(self, x: Tensor) -> Any:
+        """What the first step starts from beside ``x (*B, d)``."""
+        return None
 
     @abc.abstractmethod
-    def step(self, energy: Energy, x: Tensor, a: Tensor, b: Tensor, noise: Noise | None = None) -> Tensor:
-        """From level ``a`` down to ``b``, ``(*B, d)``; what is random comes from ``noise`` (None: fresh)."""
+    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Any, noise: Noise,
+             before: Evaluation | None = None) -> tuple[Tensor, Any, Evaluation | None]:
+        """From level ``a`` down to ``b``: ``(*B, d)``, the next state, and the evaluation of ``x`` at ``a``.
 
-    def path(self, energy: Energy, x: Tensor, seeds: Tensor | None = None
-             ) -> Iterator[tuple[Tensor, Tensor, Info | None]]:
+        What is random comes from ``noise``; ``before`` is that evaluation where it is known already.
+        """
+
+    def path(self, energy: Energy, x: Tensor, seeds: Tensor | None = None) -> Iterator[tuple[float, Tensor, Info]]:
         """Yield ``(sigma, x, info)`` after each step and its correction; no graph is kept from step to step."""
         noise = Noise.fresh(*x.shape[:-1]) if seeds is None else Noise(_checked(seeds, len(x)))
-        noise = noise.to(x.device)
-        memory: Any = None
-        for index, (a, b) in enumerate(itertools.pairwise(self.sigmas.to(x))):
-            info = None
+        noise, state, before = noise.to(x.device), self.init(x), None
+        for index, (a, b) in enumerate(itertools.pairwise(self.levels)):
             with torch.no_grad():
-                x, memory = self._advance(energy, x, a, b, noise.at(index), memory)
+                x, state, at = self.step(energy, x, a, b, state, noise.at(index), before)
+                info, before = Info(a, at, None), None
                 if self.corrector is not None and b > 0:
-                    x, info = self.corrector(energy, x, b, noise.at(index, stream=1))
+                    x, walk = self.corrector(energy, x, b, noise.at(index, stream=1))
+                    info, before = Info(b, walk.evaluation, walk.acceptance), walk.evaluation
             yield b, x, info
 
     def __call__(self, energy: Energy, x: Tensor, seeds: Tensor | None = None) -> Tensor:
@@ -78,41 +110,43 @@ class Sampler(abc.ABC):
             x = end
         return x
 
-    def _advance(self, energy: Energy, x: Tensor, a: Tensor, b: Tensor, noise: Noise | None, memory: Any
-                 ) -> tuple[Tensor, Any]:
-        return self.step(energy, x, a, b, noise), memory
-
 
 @dataclass(frozen=True)
 class Euler(Sampler):
     """First order along the probability flow: one score a step."""
 
-    def step(self, energy: Energy, x: Tensor, a: Tensor, b: Tensor, noise: Noise | None = None) -> Tensor:
-        return torch.addcmul(x, energy.score(x, a), (a - b) * a)
+    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Any, noise: Noise,
+             before: Evaluation | None = None) -> tuple[Tensor, Any, Evaluation]:
+        at = before or energy.evaluate(x, a)
+        return torch.add(x, at.score, alpha=(a - b) * a), state, at
 
 
 @dataclass(frozen=True)
 class Heun(Sampler):
     """Second order along the probability flow: two scores a step (one on the step to zero)."""
 
-    def step(self, energy: Energy, x: Tensor, a: Tensor, b: Tensor, noise: Noise | None = None) -> Tensor:
-        first = -a * energy.score(x, a)
-        y = x + (b - a) * first
-        return y if b == 0 else x + (b - a) / 2 * (first - b * energy.score(y, b))
+    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Any, noise: Noise,
+             before: Evaluation | None = None) -> tuple[Tensor, Any, Evaluation]:
+        at = before or energy.evaluate(x, a)
+        y = torch.add(x, at.score, alpha=(a - b) * a)
+        if b > 0:
+            y = x + (a - b) / 2 * (a * at.score + b * energy.score(y, b))
+        return y, state, at
 
 
 @dataclass(frozen=True)
 class Ancestral(Sampler):
     """The stochastic twin: down to ``b^2 / a`` along the flow, then noise back up to ``b``; one score a step."""
 
-    def step(self, energy: Energy, x: Tensor, a: Tensor, b: Tensor, noise: Noise | None = None) -> Tensor:
-        noise = noise or Noise.fresh(*x.shape[:-1]).to(x.device)
-        return _ancestral(energy, x, a, b, noise.normal(x.shape[-1], x.dtype))
+    def init(self, x: Tensor) -> list[Tensor]:
+        return []
 
-    def _advance(self, energy: Energy, x: Tensor, a: Tensor, b: Tensor, noise: Noise, memory: Any
-                 ) -> tuple[Tensor, Any]:
-        fresh, *drawn = memory or noise.ahead(x.shape[-1], x.dtype)
-        return _ancestral(energy, x, a, b, fresh), drawn
+    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Sequence[Tensor], noise: Noise,
+             before: Evaluation | None = None) -> tuple[Tensor, Sequence[Tensor], Evaluation]:
+        fresh, *drawn = state or noise.ahead(x.shape[-1], x.dtype)
+        at, down = before or energy.evaluate(x, a), b**2 / a
+        x = torch.add(x, at.score, alpha=(a - down) * a)
+        return torch.add(x, fresh, alpha=(b**2 - down**2) ** 0.5), drawn, at
 
 
 @dataclass(frozen=True)
@@ -120,21 +154,18 @@ class Multistep(Sampler):
     """DPM-Solver++ (2M): second order with one score a step, by remembering the last Tweedie mean.
 
     "DPM-Solver++: Fast Solver for Guided Sampling of Diffusion Probabilistic Models" (Lu et al., 2022),
-    https://arxiv.org/abs/2211.01095. A lone :meth:`step` has nothing to remember and is of first order.
+    https://arxiv.org/abs/2211.01095. The first step, and one after a corrector moved the state, is of first order.
     """
 
-    def step(self, energy: Energy, x: Tensor, a: Tensor, b: Tensor, noise: Noise | None = None) -> Tensor:
-        return self._advance(energy, x, a, b, noise, None)[0]
-
-    def _advance(self, energy: Energy, x: Tensor, a: Tensor, b: Tensor, noise: Noise | None, memory: Any
-                 ) -> tuple[Tensor, Any]:
-        mean = energy.mean(x, a)
-        ahead = mean
-        last, before, end = memory or (None, None, None)
+    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Any, noise: Noise,
+             before: Evaluation | None = None) -> tuple[Tensor, Any, Evaluation]:
+        at = before or energy.evaluate(x, a)
+        mean = ahead = torch.add(x, at.score, alpha=a**2)
+        last, higher, end = state or (None, None, None)
         if x is end and b > 0:  # else a corrector moved it: the last mean is of elsewhere
-            ahead = torch.lerp(mean, last, (torch.log(b / a) / torch.log(before / a) / 2).to(mean))
-        end = torch.lerp(ahead, x.to(mean), (b / a).to(mean))
-        return end, (mean, a, end)
+            ahead = torch.lerp(mean, last, math.log(b / a) / math.log(higher / a) / 2)
+        end = torch.lerp(ahead, x.to(mean), b / a)
+        return end, (mean, a, end), at
 
 
 @dataclass(frozen=True)
@@ -146,14 +177,9 @@ class Annealed(Sampler):
         if self.corrector is None:
             raise ValueError("got no corrector; expected a kernel, which is all that Annealed moves by")
 
-    def step(self, energy: Energy, x: Tensor, a: Tensor, b: Tensor, noise: Noise | None = None) -> Tensor:
-        return x
-
-
-def _ancestral(energy: Energy, x: Tensor, a: Tensor, b: Tensor, fresh: Tensor) -> Tensor:
-    down = b**2 / a
-    x = torch.addcmul(x, energy.score(x, a), (a - down) * a)
-    return torch.addcmul(x, fresh, (b**2 - down**2).sqrt())
+    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Any, noise: Noise,
+             before: Evaluation | None = None) -> tuple[Tensor, Any, Evaluation | None]:
+        return x, state, before
 
 
 def _checked(seeds: Tensor, count: int) -> Tensor:

@@ -33,6 +33,11 @@ class View:
         """The index with its event axes flattened, ``(*copies, n)``."""
         return self.index.reshape(*self.index.shape[: self.copies], -1)
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is the state itself: every coordinate once, in order, without copies."""
+        return not self.copies and torch.equal(self.rows, torch.arange(self.size))
+
     def __call__(self, x: Tensor) -> Tensor:
         """``(*B, d) -> (*B, *copies, n)``."""
         if x.shape[-1] != self.size:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import sciencegen
 from oracles import close, covariance, normal
 from sciencegen.constrain import Affine
-from sciencegen.energy import Denoised, Energy, Potential, Residual
+from sciencegen.energy import At, Denoised, Energy, Potential, Residual
 from sciencegen.exact import Gaussian, Mixture
 from sciencegen.guide import Moments, Projected, Tweedie
 from sciencegen.layout import Layout, Variable
@@ -109,6 +109,10 @@ CASES = [
     Case("Gaussian, one variance", lambda: scalar(3), 3),
     Case("Gaussian of low rank", lambda: low_rank(5, 2), 5),
     Case("Gaussian of low rank.marginal", lambda: low_rank(4).marginal(Layout(x=(4,))["x"][:3]), 3),
+    Case("Gaussian, given", lambda: gaussian(3).given(THREE[1:2]), 3),
+    Case("Gaussian of low rank, given", lambda: low_rank(5, 2).given(Layout(x=(5,))["x"][1:4]), 5),
+    Case("Gaussian, given and known", lambda: gaussian(3).given(THREE[::2]).at(THREE[::2], normal(2, seed=4)), 1),
+    Case("At, with a law", lambda: At(gaussian(3).given(THREE[:1]) + bowl(), THREE[:1], normal(1)), 2),
     Case("Mixture", lambda: mixture(3), 3),
     Case("Mixture of one width", lambda: Mixture(torch.ones(2), normal(2, 3), 0.5), 3),
     Case("Mixture.marginal", lambda: mixture(3).marginal(THREE[1:]), 2),
@@ -184,7 +188,7 @@ def score_is_minus_the_gradient_of_the_energy(case: Case) -> None:
 def evaluate_agrees_with_forward_score_and_mean(case: Case) -> None:
     energy, x = case.make(), states(case, 5)
     for sigma in LEVELS:
-        value, score = energy.evaluate(x, sigma)
+        value, score, _ = energy.evaluate(x, sigma)
         assert (value is not None) == energy.exact
         close(energy.score(x, sigma), score)
         close(energy.mean(x, sigma), x + sigma**2 * score)
@@ -194,13 +198,13 @@ def evaluate_agrees_with_forward_score_and_mean(case: Case) -> None:
 
 def batch_axes_are_free(case: Case) -> None:
     energy, x = case.make(), states(case, 6)
-    value, score = energy.evaluate(x, 0.7)
+    value, score, _ = energy.evaluate(x, 0.7)
     for batch in ((2, 3), (1, 6), (6, 1, 1)):
-        some_value, some_score = energy.evaluate(x.reshape(*batch, case.size), 0.7)
+        some_value, some_score, _ = energy.evaluate(x.reshape(*batch, case.size), 0.7)
         close(some_score, score.reshape(*batch, case.size))
         if energy.exact:
             close(some_value, value.reshape(batch))
-    lone_value, lone = energy.evaluate(x[2], 0.7)
+    lone_value, lone, _ = energy.evaluate(x[2], 0.7)
     close(lone, score[2])
     if energy.exact:
         close(lone_value, value[2])
@@ -209,15 +213,15 @@ def batch_axes_are_free(case: Case) -> None:
 def sigma_may_be_a_number_or_one_per_row(case: Case) -> None:
     energy, x = case.make(), states(case, 3)
     levels = torch.tensor(LEVELS, dtype=torch.float64)
-    value, score = energy.evaluate(x, levels[:, None])
+    value, score, _ = energy.evaluate(x, levels[:, None])
     for row, level in enumerate(levels):
         for sigma in (level, float(level), level[None], level.expand(3, 1)):
-            some_value, some_score = energy.evaluate(x, sigma)
+            some_value, some_score, _ = energy.evaluate(x, sigma)
             close(some_score[row], score[row])
             if energy.exact:
                 close(some_value[row], value[row])
                 close(energy(x, sigma)[row], value[row])
-    grid_value, grid = energy.evaluate(x.expand(2, 3, case.size), levels[:, None].expand(2, 3, 1))
+    grid_value, grid, _ = energy.evaluate(x.expand(2, 3, case.size), levels[:, None].expand(2, 3, 1))
     close(grid, score.expand(2, 3, case.size))
     if energy.exact:
         close(grid_value, value.expand(2, 3))
@@ -225,13 +229,13 @@ def sigma_may_be_a_number_or_one_per_row(case: Case) -> None:
 
 def rows_are_independent(case: Case) -> None:
     energy, x = case.make(), states(case, 5)
-    value, score = energy.evaluate(x, 0.7)
+    value, score, _ = energy.evaluate(x, 0.7)
     for row in range(5):
         close(energy.score(x[row: row + 1], 0.7)[0], score[row])
         broken = x.clone()
         broken[row] = torch.nan
         others = torch.arange(5) != row
-        bad_value, bad_score = energy.evaluate(broken, 0.7)
+        bad_value, bad_score, _ = energy.evaluate(broken, 0.7)
         close(bad_score[others], score[others])
         if energy.exact:
             close(bad_value[others], value[others])
@@ -265,7 +269,7 @@ def no_graph_without_grad_mode(case: Case) -> None:
     energy, x = case.make(), states(case, 5)
     for wants in (False, True):
         with torch.no_grad():
-            value, score = energy.evaluate(x.requires_grad_(wants), 0.7)
+            value, score, _ = energy.evaluate(x.requires_grad_(wants), 0.7)
             assert not score.requires_grad
             assert not energy.mean(x, 0.7).requires_grad
             if energy.exact:
@@ -288,8 +292,8 @@ def a_whole_graph_in_grad_mode(case: Case) -> None:
 
 def single_precision(case: Case) -> None:
     energy, x = case.make(), states(case, 5)
-    value, score = energy.evaluate(x, 0.7)
-    some_value, some_score = energy.float().evaluate(x.float(), 0.7)
+    value, score, _ = energy.evaluate(x, 0.7)
+    some_value, some_score, _ = energy.float().evaluate(x.float(), 0.7)
     assert some_score.dtype == torch.float32
     assert energy.mean(x.float(), 0.7).dtype == torch.float32
     close(some_score.double(), score, 1e-4)
@@ -324,8 +328,8 @@ def cuda(case: Case) -> None:
 
 def _moves_to(case: Case, device: str) -> None:
     energy, x = case.make(), states(case, 5)
-    value, score = energy.evaluate(x, 0.7)
-    some_value, some_score = energy.to(device).evaluate(x.to(device), 0.7)
+    value, score, _ = energy.evaluate(x, 0.7)
+    some_value, some_score, _ = energy.to(device).evaluate(x.to(device), 0.7)
     assert some_score.device.type == device
     close(some_score.cpu(), score)
     if energy.exact:

@@ -19,7 +19,7 @@ BASE = ["files", "recipe"]  # for all: files that are whole, and how a network i
 HOUSE = [
     "view", "layout", "calls", "energy", "exact", "network", "noise", "random", "linear", "compose", "measure",
     "moments", "guide", "constrain", "mcmc", "descent", "sample", "priors", "symmetries", "observations", "states",
-    "metrics", "plot", "result", "run", "tasks", "model", "train", "", "zoo", "jobs", "studies", "cli", "__main__",
+    "metrics", "plot", "result", "tasks", "model", "train", "", "zoo", "jobs", "studies", "cli", "__main__",
 ]  # fmt: skip
 # Parts that know no energy: in the same way, but apart from the house. nets: networks know no physics.
 APART = ["io", "physics", "airfoil", "solvers"]

@@ -5,7 +5,7 @@ import torch
 
 from conformance import awake, gaussian
 from oracles import Counted, Graph, close, normal
-from sciencegen.calls import Call, run, together
+from sciencegen.calls import Call, Plan, together
 from sciencegen.constrain import Box
 from sciencegen.descent import QuasiNewton
 from sciencegen.energy import Denoised, Potential, Residual
@@ -42,35 +42,39 @@ def compositions(model):
     ]
 
 
-# --- the coroutines ----------------------------------------------------------------------------------------------
+# --- plans -------------------------------------------------------------------------------------------------------
 
 def test_calls_of_one_function_are_one_call_and_answers_come_back_in_order():
     seen = []
 
     def double(x):
-        seen.append(len(x))
+        seen.append(tuple(x.shape))
         return 2 * x
 
     def both(x):
         return x, x.sum(-1)
 
-    def asking(*rounds):
-        kept = []
-        for calls in rounds:
-            kept.append((yield calls))
-        return kept
+    a, b, wide = normal(2, 3, seed=1), normal(1, 3, seed=2), normal(4, 5, seed=3)
+    first = Plan((Call(double, (a,)), Call(both, (b,))), lambda answers: [v for answer in answers for v in answer])
+    second = Plan((Call(double, (wide,)), Call(double, (b,))), lambda answers: answers[1][0] + 1)
+    found = together([first, Plan((), len), second.then(lambda v: v - 1)]).run()
+    assert seen == [(2 + 1, 3), (4, 5)], "inputs of one width are one call; others are not mixed with them"
+    assert [len(plan.calls) for plan in (first, second, together([first, second]))] == [2, 2, 4]
+    for value, wanted in zip(found[0], (2 * a, b, b.sum(-1)), strict=True):
+        close(value, wanted)
+    assert found[1] == 0
+    close(found[2], 2 * b)
 
-    a, b, c = normal(2, 3, seed=1), normal(1, 3, seed=2), normal(4, 3, seed=3)
-    long = asking([Call(double, (a,)), Call(both, (b,))], [], [Call(double, (c,))])
-    short = asking([Call(double, (b,))])
-    first, second = run(together([long, short]))
-    assert seen == [2 + 1, 4]
-    close(first[0][0][0], 2 * a)
-    close(first[0][1][0], b)
-    close(first[0][1][1], b.sum(-1))
-    assert first[1] == []
-    close(first[2][0][0], 2 * c)
-    close(second[0][0][0], 2 * b)
+
+def test_windows_and_overlaps_of_one_network_of_any_length():
+    """The formula of the README: both are scored by one network, whose inputs then differ in width."""
+    net = Counted(lambda u, c: u / (1 + u.square().mean(-1, keepdim=True)) + c)
+    model, u = Denoised(net), Layout(u=(16,))["u"]
+    long, x = model.on(u.windows(8, 4)) - model.on(u[4:-4].windows(4, 4)), normal(3, 16)
+    parts = [model.on(u.windows(8, 4)).score(x, 0.5), model.on(u[4:-4].windows(4, 4)).score(x, 0.5)]
+    net.rows.clear()
+    close(long.score(x, 0.5), parts[0] - parts[1])
+    assert net.rows == [3 * 3, 3 * 2]
 
 
 def test_calls_of_different_functions_are_not_mixed():
@@ -144,7 +148,7 @@ def test_what_a_sampler_costs(sampler, calls):
     net.rows.clear()
     run = sampler(torch.cat([karras(7), torch.zeros(1)]), HMC(0.01, leaps=3, repeats=2))
     run(model, run.noise(3, 4))
-    assert net.calls == calls - (sampler is Heun) + 7 * (1 + 2 * 3)
+    assert net.calls == calls - (sampler is Heun) - 7 + 7 * (1 + 2 * 3), "a step begins with the corrector's last score"
 
 
 def test_what_a_kernel_costs():
@@ -171,6 +175,7 @@ def test_no_graph_outlives_a_step(sampler):
             assert len(graph) == 0
             assert not x.requires_grad
             assert not info.acceptance.requires_grad
+            assert not info.evaluation.score.requires_grad
 
 
 def test_no_graph_outlives_a_step_of_moments():

@@ -16,7 +16,7 @@ from sciencegen.exact import Gaussian
 from sciencegen.guide import Tweedie, dps
 from sciencegen.mcmc import HMC
 from sciencegen.metrics import coverage
-from sciencegen.moments import Moments, compressed, gaussian_of
+from sciencegen.moments import Moments, compressed
 from sciencegen.nets.mlp import MLP, ScalarMLP
 from sciencegen.network import Denoiser, EnergyNet
 from sciencegen.noise import Noise
@@ -161,7 +161,7 @@ def test_without_iterations_a_score_is_one_call_and_no_backward_pass(kind, net):
     counted = Counted(net(4, width=8, depth=1).double())
     prior = kind(counted, Gaussian(normal(4), covariance(4)))
     counted.rows.clear()
-    energy = Moments(prior, torch.eye(4, dtype=D)[:2], torch.ones(2), 0.1, 0, around=gaussian_of(prior))
+    energy = Moments(prior, torch.eye(4, dtype=D)[:2], torch.ones(2), 0.1, 0, around=prior.gaussian())
     with torch.no_grad():
         energy.score(normal(5, 4), 0.5)
     assert len(counted.rows) == 1
@@ -252,10 +252,10 @@ def test_columns_of_one_variance_are_compressed_without_a_trace():
 
 def test_the_gaussian_of_a_prior():
     data = Gaussian(normal(4), covariance(4))
-    assert gaussian_of(data) is data
-    assert gaussian_of(Denoiser(MLP(4, 8, 1), data)) is data
-    assert gaussian_of(BLIND) is None
-    assert gaussian_of(Tweedie(data, Potential(lambda x: x.sum(-1)))) is None
+    assert data.gaussian() is data
+    assert Denoiser(MLP(4, 8, 1), data).gaussian() is data
+    assert BLIND.gaussian() is None
+    assert Tweedie(data, Potential(lambda x: x.sum(-1))).gaussian() is None
 
 
 @pytest.mark.parametrize("noise, more, message", [

@@ -116,7 +116,7 @@ def test_every_form_of_the_gaussian_gives_the_energy_of_the_dense_one(kind, name
     pair = [kind(net, gaussian, marginals=[X[1:]]) for gaussian in (first, dense)]
     for sigma in (*LEVELS, torch.tensor(LEVELS).double()[:, None]):
         for view in (X, X[1:]):
-            (value, score), (wanted, slope) = (
+            (value, score, _), (wanted, slope, _) = (
                 (e if view is X else e.marginal(view)).evaluate(view(x), sigma) for e in pair)
             close(score, slope, 1e-9)
             assert value is wanted is None or torch.allclose(value, wanted, 1e-9, 1e-9)
@@ -237,7 +237,7 @@ def assert_matches(energies, view, scores, heights):
     for sigma, bound in scores.items():
         x = clean + sigma * normal(*clean.shape, seed=9)
         with torch.no_grad():
-            values, found = zip(*(e.evaluate(x, sigma) for e in energies))
+            values, found, _ = zip(*(e.evaluate(x, sigma) for e in energies))
         assert unexplained(*found) < bound, f"score at {sigma}"
         if energies[0].exact and sigma in heights:
             assert unexplained(*(v - v.mean() for v in values)) < heights[sigma], f"energy at {sigma}"

@@ -13,7 +13,7 @@ from sciencegen.energy import Potential
 from sciencegen.exact import Gaussian, Mixture
 from sciencegen.guide import Tweedie
 from sciencegen.layout import Layout
-from sciencegen.mcmc import HMC
+from sciencegen.mcmc import HMC, Walk
 from sciencegen.noise import Noise
 from sciencegen.sample import Ancestral, Annealed, Euler, Heun, Multistep, karras
 
@@ -108,8 +108,8 @@ def test_a_lone_multistep_is_of_first_order():
     errors = []
     for n in steps:
         y, run = x, Multistep(grid(n, 0.1, 10.0))
-        for a, b in zip(run.sigmas, run.sigmas[1:]):
-            y = run.step(Gaussian(M, C), y, a, b)
+        for a, b in zip(run.levels, run.levels[1:]):
+            y, _, _ = run.step(Gaussian(M, C), y, a, b, run.init(y), None)
         errors.append(float((y - exact).norm()))
     assert abs(order(errors, steps) - 1) < 0.2
 
@@ -130,8 +130,8 @@ def narrowing(sigmas):
     run, energy = Ancestral(sigmas), Gaussian(torch.zeros(3, dtype=torch.float64), VARIANCES)
     twins = Noise(torch.zeros(2, dtype=torch.long))
     spread, probe = sigmas[0] ** 2, torch.tensor([[0.0], [1.0]], dtype=torch.float64).expand(2, 3)
-    for a, b in zip(sigmas, sigmas[1:]):
-        pushed, moved = run.step(energy, probe, a, b, twins)
+    for a, b in zip(run.levels, run.levels[1:]):
+        (pushed, moved), _, _ = run.step(energy, probe, a, b, run.init(probe), twins)
         spread = (moved - pushed) ** 2 * spread + (pushed / twins.normal(3)[0]) ** 2
     return spread / (VARIANCES + sigmas[-1] ** 2)
 
@@ -247,7 +247,7 @@ def test_annealing_follows_its_levels_to_the_last():
 def test_annealing_is_its_corrector_alone():
     class Halve:
         def __call__(self, energy, x, sigma, noise=None):
-            return x / 2, None
+            return x / 2, Walk(energy.evaluate(x / 2, sigma), torch.ones(len(x)))
 
     x = normal(3, 2)
     assert torch.equal(Annealed(grid(4), Halve())(gaussian(2), x), x / 16)
@@ -337,12 +337,18 @@ def test_a_path_is_the_samples_history(sampler):
     start = run.noise(4, 3, seeds)
     before = start.clone()
     sigmas, states, infos = zip(*run.path(energy, start, seeds))
-    close(torch.stack(sigmas), run.sigmas[1:])
+    assert list(sigmas) == run.levels[1:]
     assert torch.equal(states[-1], run(energy, start, seeds))
     assert torch.equal(start, before)
-    assert [info is None for info in infos] == [False] * 6 + [True], "there is nothing to correct at level zero"
+    assert [info.acceptance is None for info in infos] == [False] * 6 + [True], "there is nothing to correct at zero"
     assert all(info.acceptance.shape == (4,) for info in infos[:-1])
-    assert all(info is None for _, _, info in sampler(grid(2)).path(energy, start, seeds))
+    for sigma, x, info in zip(sigmas[:-1], states, infos):
+        assert info.level == sigma
+        for found, wanted in zip(info.evaluation[:2], energy.evaluate(x, sigma)[:2], strict=True):
+            close(found, wanted)
+    for before, (_, _, info) in zip([start, *states], sampler(grid(2)).path(energy, start, seeds)):
+        assert info.acceptance is None
+        close(info.evaluation.score, energy.score(before, info.level)) if before is start else None
 
 
 @every

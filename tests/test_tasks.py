@@ -290,8 +290,9 @@ def test_a_law_that_the_prior_implies_changes_nothing_and_one_it_misses_is_met()
 
 def test_a_law_that_is_no_residual_acts_at_tweedies_mean():
     sharp = Residual(lambda x: x[..., :1] - 0.5, 0.1)
-    result = invert(Problem(LAYOUT, PRIOR, 1.0 * sharp), lambda u, v: v[..., None], torch.tensor([1.0], dtype=D), 0.05,
-                    Heun(karras(60, low=0.01, dtype=D)), 300, torch.arange(300), progress=False, iterations=20)
+    result = invert(Problem(LAYOUT, PRIOR, (lambda sigma: 1.0) * sharp), lambda u, v: v[..., None],
+                    torch.tensor([1.0], dtype=D), 0.05, Heun(karras(60, low=0.01, dtype=D)), 300, torch.arange(300),
+                    progress=False, iterations=20)
     assert "residual" not in result.data
     assert "law" not in result.history
     assert abs(float(states(result)[:, 0].mean()) - 0.5) < 0.2

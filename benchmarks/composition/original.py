@@ -18,8 +18,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from sciencegen.calls import Asking
-from sciencegen.energy import Energy, score_only
+from sciencegen.calls import Plan
+from sciencegen.energy import Energy, Evaluation, score_only
 from sciencegen.layout import Layout, Variable
 from sciencegen.noise import Noise
 from sciencegen.view import View, gather, scatter
@@ -43,10 +43,10 @@ class Averaged(Energy):
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         raise score_only(self)
 
-    def ask(self, x: Tensor, sigma: Tensor) -> Asking:
+    def plan(self, x: Tensor, sigma: Tensor) -> Plan:
         lifted = sigma.reshape(*sigma.shape[:-1], *(1,) * self.view.copies, 1) if sigma.ndim else sigma
-        _, score = yield from self.energy.ask(gather(x, self.rows), lifted)
-        return None, scatter(score, self.rows, self.view.size) / self.count.to(x)
+        mean = lambda e: Evaluation(None, scatter(e.score, self.rows, self.view.size) / self.count.to(x))
+        return self.energy.plan(gather(x, self.rows), lifted).then(mean)
 
 
 def cosine(steps: int = 1000, offset: float = 8e-3) -> Tensor:

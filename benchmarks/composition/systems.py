@@ -16,8 +16,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sciencegen.calls import Asking, together
-from sciencegen.energy import Energy
+from sciencegen.calls import Plan, together
+from sciencegen.energy import Energy, Evaluation
 from sciencegen.exact import Gaussian
 from sciencegen.layout import Layout, Variable
 
@@ -120,12 +120,16 @@ class Mixed(Energy):
         self.energies = torch.nn.ModuleList(energies)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        return self.evaluate(x, sigma)[0]
+        return self.evaluate(x, sigma).value
 
-    def ask(self, x: Tensor, sigma: Tensor) -> Asking:
-        parts = yield from together([e.ask(x, sigma) for e in self.energies])
-        values, scores = (torch.stack(v) for v in zip(*parts))
-        return -torch.logsumexp(-values, 0), (torch.softmax(-values, 0)[..., None] * scores).sum(0)
+    def plan(self, x: Tensor, sigma: Tensor) -> Plan:
+        return together([e.plan(x, sigma) for e in self.energies]).then(_mixed)
+
+
+def _mixed(found: Sequence[Evaluation]) -> Evaluation:
+    values, scores = torch.stack([e.value for e in found]), torch.stack([e.score for e in found])
+    score = (torch.softmax(-values, 0)[..., None] * scores).sum(0)
+    return Evaluation(-torch.logsumexp(-values, 0), score)
 
 
 @dataclass(frozen=True)

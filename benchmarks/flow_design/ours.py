@@ -119,7 +119,8 @@ class Original:
         x = sigmas[-1] * noise.normal(layout.size, torch.float32)
         for t in reversed(range(self.steps)):
             x[:, view.rows] = known.float()
-            x = step.step(prior, x, sigmas[t], sigmas[t - 1] if t else torch.tensor(1e-3), noise.at(t + 1))
+            below = float(sigmas[t - 1]) if t else 1e-3
+            x, _, _ = step.step(prior, x, float(sigmas[t]), below, step.init(x), noise.at(t + 1))
             x = x - self.coefficient * float(beta[-1 - t]) * pull(layout, x)
         return x
 

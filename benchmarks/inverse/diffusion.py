@@ -21,11 +21,11 @@ from sciencegen.layout import Layout, View
 from sciencegen.linear import affine
 from sciencegen.mcmc import HMC
 from sciencegen.model import zoo
-from sciencegen.moments import gaussian_of
 from sciencegen.network import Preconditioned
 from sciencegen.physics import Darcy, Heat
-from sciencegen.run import Run
 from sciencegen.sample import Euler, Heun, Multistep, Sampler, karras
+from sciencegen.tasks import Problem
+from sciencegen.tasks.sampling import Sampling
 
 from .exact import closed, fitted
 from .row import Answer
@@ -157,7 +157,8 @@ class Ours:
             prior = precise(prior)
         energy, linear = self.energy(question, layout, prior)
         seeds = torch.arange(len(energy.y)) + question.first * self.samples
-        run = Run(energy, layout, dict, lambda x, sigma, noise: energy.draw(x, sigma, noise, 1 if linear else 4))
+        draw = lambda x, sigma, noise: energy.draw(x, sigma, noise, 1 if linear else 4)
+        run = Sampling(energy, Problem(layout, prior), draw)
         with Counter(prior) as counter:
             x = run(self.sampler(question.task, prior_dtype(prior)), len(seeds), seeds, None, False, self.name)
         parts = unfolded(layout, x, self.samples)
@@ -179,7 +180,7 @@ class Ours:
             count = law.function(origin[None] + 0.1).shape[-1]
             data = torch.cat([data, data.new_zeros(len(data), count)], -1)
             noise = torch.cat([noise, law.noise.expand(count)])
-        known, around = affine(read, origin), gaussian_of(prior)
+        known, around = affine(read, origin), prior.gaussian()
         iterations = 0 if around is prior or question.task.linear else self.rock
         if known is None:
             return Moments(prior, read, data, noise, iterations, around=around), False
@@ -275,7 +276,7 @@ def walk(energy: Energy, prior: Energy, sampler: Sampler, layout: Layout, count:
          ) -> tuple[Tensor, Counter]:
     """Clean states ``(count, d)``, the last Tweedie mean, and what they cost."""
     with Counter(prior) as counter:
-        x = Run(energy, layout, dict)(sampler, count, torch.arange(count) + first, None, False, "walk")
+        x = Sampling(energy, Problem(layout, prior))(sampler, count, torch.arange(count) + first, None, False, "walk")
     return x, counter
 
 
@@ -287,4 +288,4 @@ def unfolded(layout: Layout, x: Tensor, samples: int) -> dict[str, Tensor]:
 
 def prior_dtype(prior: Energy) -> torch.dtype:
     """The precision that a prior works in."""
-    return gaussian_of(prior).center.dtype
+    return prior.gaussian().center.dtype

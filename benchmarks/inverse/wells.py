@@ -25,7 +25,6 @@ from sciencegen.exact import Gaussian
 from sciencegen.guide import Moments
 from sciencegen.layout import Layout
 from sciencegen.model import Model
-from sciencegen.moments import gaussian_of
 from sciencegen.noise import Noise
 from sciencegen.physics import Cosine, LogWells, Wells
 from sciencegen.sample import Multistep, karras
@@ -92,7 +91,7 @@ def solved(layout: Layout, x: Tensor) -> Tensor:
 
 def guided(prior: Energy, layout: Layout, count: int) -> Tensor:
     """The law as a measurement that reads zero, from the first step to the last."""
-    around = gaussian_of(prior)
+    around = prior.gaussian()
     energy = Moments(prior, lambda x: gap(layout, x), torch.zeros(layout.size // 2), NOISE / grid(layout), 4,
                      around=around)
     sampler, seeds = Multistep(karras(12, 0.02, 80.0, dtype=around.center.dtype)), torch.arange(count)

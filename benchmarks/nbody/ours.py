@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sciencegen.calls import Asking
-from sciencegen.energy import Energy, score_only
+from sciencegen.calls import Plan
+from sciencegen.energy import Energy, Evaluation, score_only
 from sciencegen.jobs.nbody.compose import STRIDE, Known, bethe, enlarge, summed
 from sciencegen.jobs.nbody.study import Study
 from sciencegen.layout import Layout, View
@@ -42,9 +42,8 @@ class Averaged(Energy):
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         raise score_only(self)
 
-    def ask(self, x: Tensor, sigma: Tensor) -> Asking:
-        _, score = yield from self.sum.ask(x, sigma)
-        return None, score / self.coverage
+    def plan(self, x: Tensor, sigma: Tensor) -> Plan:
+        return self.sum.plan(x, sigma).then(lambda e: Evaluation(None, e.score / self.coverage, e.told))
 
     def __repr__(self) -> str:
         return f"Averaged({self.sum!r})"
@@ -136,7 +135,7 @@ class Turned:
 def _plain(sampler: Sampler) -> Sampler:
     """As many evaluations, all of them steps and none corrections."""
     steps, high, low = _evaluations(sampler) - 1, float(sampler.sigmas[0]), float(sampler.sigmas[-1])
-    return replace(sampler, sigmas=karras(steps, low, high).to(sampler.sigmas), corrector=None)
+    return replace(sampler, sigmas=karras(steps, low, high, dtype=sampler.sigmas.dtype), corrector=None)
 
 
 def _asked(study: Study, question: Question) -> Study:

@@ -19,7 +19,7 @@ import torch.distributed as distributed
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ..calls import run, together
+from ..calls import together
 from ..exact import Gaussian
 from ..files import replacing
 from ..network import Preconditioned
@@ -83,14 +83,14 @@ class Run:
     def loss(self, clean: Tensor, precision: torch.dtype | None = None) -> Tensor:
         """This rank's share ``()`` of the batch's mean loss, over joint and marginals, by one call of the network."""
         sigma, noise, part = self.plan.draw(self.step, self.places.to(self.device), self.size)
-        sigma, noise, asking = sigma.to(clean), noise.to(clean), []
+        sigma, noise, plans = sigma.to(clean), noise.to(clean), []
         for k, energy in enumerate(self.parts):
             here = (part == k).nonzero()[:, 0]
             if len(here):
                 x, z = (v[here][:, energy.rows] for v in (clean, noise))
-                asking.append(energy.ask_loss(x, sigma[here], z))
+                plans.append(energy.plan_loss(x, sigma[here], z))
         with Autocast(self.energy.net, precision):
-            return torch.cat(run(together(asking))).sum() / self.plan.batch
+            return torch.cat(together(plans).run()).sum() / self.plan.batch
 
     def _share(self, loss: Tensor, stop: bool) -> tuple[float, bool]:
         for p in self.parameters:

@@ -93,7 +93,6 @@ class Study:
     def generate(self, count: int, seeds: Tensor | None = None, progress: bool = True) -> Result:
         """Step 1: trajectories as the network has them; best first by the solver's word on their starts."""
         layout, prior = self.composed(self.layout, self.energy, self.frames, self.bodies)
-        prior = prior.to(self.sampler.sigmas.device)
         law = None if self.law is None else Residual(lambda x: self.system.residual(**layout.unpack(x)), self.law)
         return design(Problem(layout, prior, law), self.objective, self.weight, self.sampler, count,
                       lambda trajectory: self.objective(self.solve(trajectory[:, 0])), self._constraints(), seeds,

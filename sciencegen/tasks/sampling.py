@@ -1,8 +1,9 @@
-"""A run of a sampler, and the result that it makes of it."""
+"""A sampling run, and the result that it makes of it."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import platform
 import time
 from collections.abc import Callable
@@ -11,55 +12,53 @@ from typing import Any
 import numpy as np
 import torch
 import xarray
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm.auto import tqdm
 
-from .energy import Denoised, Energy
-from .layout import Layout
-from .network import Preconditioned
-from .noise import Noise
-from .result import Result
-from .sample import Sampler
+from ..energy import Energy
+from ..noise import Noise
+from ..result import Result
+from ..sample import Sampler
+from .problem import Problem
 
-__all__ = ["Run"]
+__all__ = ["Sampling"]
 
 
-class Run:
-    """One run of a sampler: what it records on the way, and the result it makes of it.
+class Sampling:
+    """A run of a sampler: what it records on the way, and the result it makes of it.
 
     Arguments:
         energy: what is sampled.
-        layout: of its state.
-        record: ``() -> {name: (*B,)}``, what is worth keeping of the last evaluation.
+        problem: that it is of.
         finish: ``(x, sigma, noise) -> x``, the clean state at the end of the path; Tweedie's mean if None.
     """
 
-    def __init__(self, energy: Energy, layout: Layout, record: Callable[[], dict[str, Tensor]],
-                 finish: Callable[[Tensor, Tensor, Noise], Tensor] | None = None) -> None:
-        self.energy, self.layout, self.record = energy, layout, record
+    def __init__(self, energy: Energy, problem: Problem,
+                 finish: Callable[[Tensor, float, Noise], Tensor] | None = None) -> None:
+        self.energy, self.problem = energy, problem
         self.finish = finish or (lambda x, sigma, noise: energy.mean(x, sigma))
         self.rows: list[dict[str, Tensor]] = []
         self.sigmas: list[float] = []
-        self.calls, self.stopped = 0, False
+        self.calls, self.stopped, self.left = 0, False, math.nan
 
     def __call__(self, sampler: Sampler, count: int, seeds: Tensor | None, start: Tensor | None, progress: bool,
                  name: str) -> Tensor:
-        """Clean states ``(count, d)``."""
+        """Clean states ``(count, size)``."""
         self.seeds = torch.randint(0, 2**62, (count,)) if seeds is None else torch.as_tensor(seeds)
-        self.sampler, self.start = sampler, time.perf_counter()
-        x = sampler.noise(count, self.layout.size, self.seeds) if start is None else start
-        nets = {m.net for m in self.energy.modules()
-                if isinstance(m, (Preconditioned, Denoised)) and isinstance(m.net, nn.Module)}
-        hooks = [net.register_forward_hook(self._count) for net in nets]
+        self.left = sampler.levels[0]
+        self.sampler, self.start, device = sampler, time.perf_counter(), self.problem.device
+        x = sampler.noise(count, self.problem.size, self.seeds, device) if start is None else start.to(device)
+        hooks = [net.register_forward_hook(self._count) for net in self.energy.networks()]
         steps = sampler.path(self.energy, x, self.seeds)
         bar = tqdm(steps, desc=name, total=len(sampler.sigmas) - 1, disable=None if progress else True)
         try:
-            for sigma, x, info in bar:
-                self.sigmas.append(float(sigma))
-                self.rows.append(dict(self.record()) | ({} if info is None else {"acceptance": info.acceptance}))
+            for self.left, x, info in bar:
+                told = {} if info.evaluation is None else info.evaluation.told
+                self.sigmas.append(info.level)
+                self.rows.append(dict(told) | ({} if info.acceptance is None else {"acceptance": info.acceptance}))
             with torch.no_grad():
-                noise = Noise(self.seeds.to(x.device), len(sampler.sigmas))
-                x = self.finish(x, sampler.sigmas[-1].to(x), noise) if sampler.sigmas[-1] > 0 else x
+                noise, last = Noise(self.seeds.to(x.device), len(sampler.sigmas)), sampler.levels[-1]
+                x = self.finish(x, last, noise) if last > 0 else x
         except KeyboardInterrupt:
             self.stopped = True
         finally:
@@ -75,13 +74,14 @@ class Run:
         order = order.cpu()
         taken, planned = len(self.sigmas), len(self.sampler.sigmas) - 1
         message = "finished" if not self.stopped else (
-            f"interrupted after {taken} of {planned} steps; the samples are still noisy (sigma "
-            f"{self.sigmas[-1] if self.sigmas else float(self.sampler.sigmas[0]):.3g})")
-        names = list(self.rows[0]) if self.rows else []
-        history = {k: (("step", "sample"), torch.stack([row[k] for row in self.rows]).cpu()[:, order].numpy())
+            f"interrupted after {taken} of {planned} steps; the samples are still noisy (sigma {self.left:.3g})")
+        names = dict.fromkeys(name for row in self.rows for name in row)
+        gap = torch.full((len(x),), torch.nan, dtype=x.dtype, device=x.device)  # at levels without a corrector
+        history = {k: (("step", "sample"), torch.stack([row.get(k, gap) for row in self.rows]).cpu()[:, order].numpy())
                    for k in names}
+        samples = self.problem.layout.to(x.device).to_xarray(self.problem.whole(x)[order.to(x.device)])
         return Result(
-            samples=self.layout.to_xarray(x.cpu()[order]), fun=_array(fun, order), success=_array(success, order),
+            samples=samples, fun=_array(fun, order), success=_array(success, order),
             status=int(self.stopped), message=message, nfev=self.calls,
             history=xarray.Dataset(history, {"sigma": ("step", self.sigmas)}), seeds=_array(self.seeds, order),
             config={"sampler": repr(self.sampler), "energy": repr(self.energy),

@@ -6,17 +6,21 @@ score and Tweedie's mean are known at every noise level.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from .calls import Asking
-from .energy import Energy, level
-from .view import View
+from ..calls import Plan
+from ..energy import Energy, Evaluation, Information
+from ..view import View
+from .axes import check_axes, halved, leading, one_part, orthonormal, rounding, symmetric
 
-__all__ = ["Gaussian", "Mixture"]
+__all__ = ["Gaussian"]
+
+LARGEST = 4096  # numbers of a state of which a dense matrix is made
 
 
 class Gaussian(Energy):
@@ -45,9 +49,9 @@ class Gaussian(Energy):
             if mean.ndim != 1 or cov.shape not in (2 * mean.shape, mean.shape, ()):
                 raise ValueError(f"got mean {tuple(mean.shape)} and cov {tuple(cov.shape)}; expected (d,) and (d, d), "
                                  "or variances (d,) or ()")
-            variances, axes = torch.linalg.eigh(_symmetric(cov)) if cov.ndim == 2 else (cov, None)
+            variances, axes = torch.linalg.eigh(symmetric(cov)) if cov.ndim == 2 else (cov, None)
         else:
-            _check_axes(mean, cov, axes)
+            check_axes(mean, cov, axes)
             along, beyond = cov.tensor_split([axes.shape[1]])
             variances = torch.cat([along, beyond.expand_as(mean)])
         low, high = variances.aminmax()
@@ -77,7 +81,7 @@ class Gaussian(Energy):
         total = clean.square().sum(dtype=torch.float64).to(rows) / (count - 1)
         if not rank:
             return cls(mean, total / size + floor)
-        axes, variances = _leading(clean, rank)
+        axes, variances = leading(clean, rank)
         rest = ((total - variances.sum()) / (size - rank)).clamp_min(0)
         return cls(mean, torch.cat([variances, rest[None]]) + floor, axes)
 
@@ -97,17 +101,51 @@ class Gaussian(Energy):
             return cls(center, variances)
         if axes.dtype != center.dtype:
             along, beyond = variances.tensor_split([axes.shape[1]])
-            variances = torch.cat([along, beyond + _rounding(axes) * variances.sum() / len(center)])
-            axes = _orthonormal(axes).to(center)
+            variances = torch.cat([along, beyond + rounding(axes) * variances.sum() / len(center)])
+            axes = orthonormal(axes).to(center)
         return cls(center, variances, axes)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         return self.evaluate(x, sigma)[0]
 
-    def ask(self, x: Tensor, sigma: Tensor) -> Asking:
-        yield []
-        modes, variance = self.modes(x - self.center), self.variances + sigma**2
-        return self.value(modes, variance), -self.back(modes / variance)
+    def plan(self, x: Tensor, sigma: Tensor) -> Plan:
+        def finish(_: object) -> Evaluation:
+            modes, variance = self.modes(x - self.center), self.variances + sigma**2
+            return Evaluation(self.value(modes, variance), -self.back(modes / variance))
+
+        return Plan((), finish)
+
+    def gaussian(self) -> Gaussian:
+        return self
+
+    def information(self) -> Information | None:
+        """None for a large state without a diagonal covariance, or where a variance is zero."""
+        size = self.center.numel()
+        if (self.axes is not None and size > LARGEST) or not bool((self.variances > 0).all()):
+            return None
+        if self.axes is None:
+            precision = (1 / self.variances).expand(size)
+            return Information(precision, precision * self.center, Gaussian)
+        precision = self.back(self.modes(torch.eye(size).to(self.center)) / self.variances)
+        return Information(precision, precision @ self.center, Gaussian)
+
+    def times(self, weight: float) -> Gaussian:
+        """The Gaussian of ``weight`` times the energy: its variances by ``weight``, in the same form."""
+        if self.cov is not None or self.axes is None:
+            return Gaussian(self.center, (self.variances if self.cov is None else self.cov) / weight)
+        return Gaussian(self.center, self.variances / weight, self.axes)
+
+    def around(self, center: Tensor) -> Gaussian:
+        """The same about another mean ``(d,)``."""
+        other = copy.copy(self)
+        other._buffers = {**self._buffers, "center": center}
+        return other
+
+    def given(self, view: View) -> Energy:
+        """The conditional Gaussian of the other coordinates, where those in ``view`` are known clean."""
+        from .conditional import Conditional
+
+        return Conditional(self, view)
 
     def modes(self, v: Tensor) -> Tensor:
         """A direction ``(*B, d)`` by its modes ``(*B, d or k + d)``: lengths and angles stay as they are."""
@@ -136,7 +174,7 @@ class Gaussian(Energy):
 
         Of low rank, it has up to ``k`` axes again; on ``k`` coordinates or fewer it is dense.
         """
-        rows = _part(view)
+        rows = one_part(view)
         if len(rows) > len(rows.unique()):
             raise ValueError(f"got a coordinate twice in '{view}'; expected each one once")
         center = self.center[rows]
@@ -149,96 +187,8 @@ class Gaussian(Energy):
         if not bool((each == rest).all()):
             raise ValueError(f"got '{view}', whose coordinates differ in what they have beyond the axes; expected a "
                              "part in which all have the same, or a dense covariance")
-        beyond, turn = torch.linalg.eigh(_halved(r * (self.variances[: r.shape[1]] - rest) @ r.mT))
+        beyond, turn = torch.linalg.eigh(halved(r * (self.variances[: r.shape[1]] - rest) @ r.mT))
         if len(rows) > len(beyond):
             return Gaussian(center, torch.cat([beyond + rest, rest[None]]), q @ turn)
         turn = q @ turn
-        return Gaussian(center, _halved(turn * (beyond + rest) @ turn.mT))
-
-
-class Mixture(Energy):
-    r"""``sum_k w_k N(mean_k, std_k^2 I)``.
-
-    Arguments:
-        weights: ``(k,)`` positive, normalised here.
-        means: ``(k, d)``.
-        std: ``()`` or ``(k,)``.
-    """
-
-    def __init__(self, weights: Tensor, means: Tensor, std: Tensor | float) -> None:
-        super().__init__()
-        means = torch.as_tensor(means)
-        weights = torch.as_tensor(weights, dtype=means.dtype)
-        if means.ndim != 2 or weights.shape != means.shape[:1] or not bool((weights > 0).all()):
-            raise ValueError(f"got weights {weights.tolist()} and means {tuple(means.shape)}; expected (k,) positive "
-                             "numbers and (k, d)")
-        self.register_buffer("log_weights", torch.log(weights / weights.sum()))
-        self.register_buffer("centers", means)
-        self.register_buffer("std", torch.as_tensor(std, dtype=means.dtype))
-
-    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        variance = self.std**2 + level(sigma, x) ** 2
-        square = ((x[..., None, :] - self.centers) ** 2).sum(-1)
-        spread = x.shape[-1] / 2 * torch.log(2 * math.pi * variance)
-        return -torch.logsumexp(self.log_weights - square / (2 * variance) - spread, dim=-1)
-
-    def marginal(self, view: View) -> Mixture:
-        """The mixture of the coordinates in ``view`` (which must have no copies)."""
-        return Mixture(self.log_weights.exp(), self.centers[:, _part(view)], self.std)
-
-
-def _part(view: View) -> Tensor:
-    if view.copies:
-        raise ValueError(f"got a view with copies, '{view}'; expected one part")
-    return view.rows
-
-
-def _symmetric(cov: Tensor) -> Tensor:
-    if not torch.allclose(cov, cov.mT, atol=1e-6 * float(cov.abs().max())):
-        raise ValueError("got a covariance that is not symmetric; expected cov == cov.T")
-    return cov
-
-
-def _halved(matrix: Tensor) -> Tensor:
-    return (matrix + matrix.mT) / 2
-
-
-def _check_axes(mean: Tensor, cov: Tensor, axes: Tensor) -> None:
-    size, rank = axes.shape if axes.ndim == 2 else (0, 0)
-    if mean.shape != (size,) or cov.shape not in ((rank + 1,), (rank + size,)) or not 0 < rank < size:
-        raise ValueError(f"got mean {tuple(mean.shape)}, cov {tuple(cov.shape)} and axes {tuple(axes.shape)}; expected "
-                         "(d,), (k + 1,) or (k + d,), and (d, k) with 0 < k < d")
-    error = float((axes.mT @ axes - torch.eye(rank).to(axes)).abs().max())
-    if not error < 1e-3:
-        raise ValueError(f"got axes that are orthonormal only to {error:.2g}; expected columns such as qr returns")
-    turned = cov[rank:, None] * axes
-    error = float((turned - axes @ (axes.mT @ turned)).abs().max())
-    if not error <= 1e-3 * float(cov[rank:].abs().max()):
-        raise ValueError("got axes that mix coordinates with unequal variances beyond them; expected a span made of "
-                         "parts with equal ones, as the leading axes of each part together")
-
-
-def _orthonormal(axes: Tensor) -> Tensor:
-    """The nearest orthonormal columns to ``axes (d, k)``, which nearly are: Newton and Schulz's steps in float64."""
-    axes = axes.double()
-    for _ in range(2):
-        axes = (3 * axes - axes @ (axes.mT @ axes)) / 2
-    return axes
-
-
-def _rounding(axes: Tensor) -> float:
-    """Mean square of the relative error of numbers in this precision, their leading digits as they come."""
-    return torch.finfo(axes.dtype).eps ** 2 / 24
-
-
-def _leading(rows: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """Leading axes ``(d, rank)`` and variances of centred ``rows (N, d)``, by iterating a subspace that is larger.
-
-    "Finding Structure with Randomness" (Halko, Martinsson & Tropp, 2011), https://arxiv.org/abs/0909.4061
-    """
-    (count, size), generator = rows.shape, torch.Generator().manual_seed(0)
-    basis = torch.randn(size, min(rank + 16, size), generator=generator, dtype=torch.float64).to(rows)
-    for _ in range(5):
-        basis = torch.linalg.qr(rows.mT @ (rows @ basis)).Q
-    _, lengths, turn = torch.linalg.svd(rows @ basis, full_matrices=False)
-    return _orthonormal(basis @ turn.mT[:, :rank]).to(rows), lengths[:rank] ** 2 / (count - 1)
+        return Gaussian(center, halved(turn * (beyond + rest) @ turn.mT))

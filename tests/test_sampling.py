@@ -4,16 +4,29 @@ import numpy as np
 import torch
 
 from oracles import close, normal
+from sciencegen.energy import Energy
 from sciencegen.exact import Gaussian
 from sciencegen.layout import Layout
 from sciencegen.noise import Noise
-from sciencegen.run import Run
 from sciencegen.sample import Heun, karras
+from sciencegen.tasks import Problem
+from sciencegen.tasks.sampling import Sampling
 
 D = torch.float64
 LAYOUT = Layout(u=(3,))
 PRIOR = Gaussian(torch.zeros(3, dtype=D), torch.ones(3, dtype=D))
+PROBLEM = Problem(LAYOUT, PRIOR)
 SAMPLER = Heun(karras(5, dtype=D))
+
+
+class Telling(Energy):
+    """No energy at all, which tells where it was asked."""
+
+    def forward(self, x, sigma):
+        return self.tell(x, sigma)[0]
+
+    def tell(self, x, sigma):
+        return 0 * x.sum(-1), {"level": sigma.expand(len(x)), "first": x[:, 0]}
 
 
 def test_it_ends_with_tweedies_mean_or_as_it_is_told():
@@ -24,9 +37,9 @@ def test_it_ends_with_tweedies_mean_or_as_it_is_told():
         return x + noise.normal(3)
 
     end = SAMPLER(PRIOR, SAMPLER.noise(4, 3, seeds), seeds)
-    plain = Run(PRIOR, LAYOUT, dict)(SAMPLER, 4, seeds, None, False, "plain")
+    plain = Sampling(PRIOR, PROBLEM)(SAMPLER, 4, seeds, None, False, "plain")
     close(plain, PRIOR.mean(end, SAMPLER.sigmas[-1]))
-    finished = Run(PRIOR, LAYOUT, dict, finish)(SAMPLER, 4, seeds, None, False, "finished")
+    finished = Sampling(PRIOR, PROBLEM, finish)(SAMPLER, 4, seeds, None, False, "finished")
     (x, sigma, noise), = told
     close(x, end)
     assert sigma == float(SAMPLER.sigmas[-1])
@@ -36,10 +49,11 @@ def test_it_ends_with_tweedies_mean_or_as_it_is_told():
 
 
 def test_it_keeps_what_is_recorded_after_each_step_in_the_order_of_the_result():
-    count = iter(range(5))
-    run = Run(PRIOR, LAYOUT, lambda: {"step": torch.full((2,), float(next(count))) + torch.tensor([0.0, 0.5])})
+    run = Sampling(PRIOR + Telling(), PROBLEM)
     x = run(SAMPLER, 2, torch.arange(2), None, False, "run")
     result = run.result(x, normal(2), torch.ones(2).bool(), torch.tensor([1, 0]))
-    np.testing.assert_allclose(result.history["step"], np.arange(5)[:, None] + [0.5, 0.0])
-    np.testing.assert_allclose(result.history.sigma, SAMPLER.sigmas[1:])
+    np.testing.assert_allclose(result.history["level"], SAMPLER.sigmas[:-1, None].expand(5, 2))
+    np.testing.assert_allclose(result.history.sigma, SAMPLER.sigmas[:-1])
+    first = SAMPLER.noise(2, 3, torch.arange(2))[:, 0].flip(0)
+    np.testing.assert_allclose(result.history["first"][0], first)
     np.testing.assert_array_equal(result.seeds, [1, 0])

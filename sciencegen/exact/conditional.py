@@ -1,0 +1,122 @@
+r"""The conditional Gaussian: an energy of some coordinates where the others are known.
+
+For a Gaussian over free and given coordinates ``(f, g)``,
+
+.. math:: x_f | x_g \sim N(m_f + C_{fg} C_{gg}^{-1} (x_g - m_g), \; C_{ff} - C_{fg} C_{gg}^{-1} C_{gf}) ,
+
+and noise on ``f`` alone adds ``sigma^2`` to its variances.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..calls import Plan
+from ..energy import Energy, Evaluation
+from ..view import View, scatter
+from .axes import halved, one_part
+from .gaussian import Gaussian
+
+__all__ = ["Conditional"]
+
+
+class Conditional(Energy):
+    """``-log N(x_f; mean(x_g), C + sigma^2)`` over the whole state ``(*B, d)``; its score is zero on what is given.
+
+    Arguments:
+        joint: the Gaussian of all coordinates.
+        view: those that are given, without copies.
+
+    Attributes:
+        rest: the Gaussian of the free coordinates, at its mean where the given ones are at theirs.
+        free, rows: which coordinates are free ``(f,)``, and given ``(g,)``.
+
+    Raises:
+        ValueError: every coordinate is given, or one of them twice.
+    """
+
+    def __init__(self, joint: Gaussian, view: View) -> None:
+        super().__init__()
+        rows, size = one_part(view).to(joint.center.device), joint.center.numel()
+        is_free = torch.ones(size, dtype=torch.bool, device=rows.device)
+        is_free[rows] = False
+        free = is_free.nonzero()[:, 0]
+        if not len(free) or len(free) + len(rows) != size:
+            raise ValueError(f"got '{view}' given, {len(rows)} coordinates of {size}; expected each once, some left")
+        self.view, self.joint = view, joint
+        self.rest, left, right = _conditioned(joint, free, rows)
+        for name, value in (("free", free), ("rows", rows), ("left", left), ("right", right)):
+            self.register_buffer(name, value, persistent=False)
+
+    def center(self, x: Tensor) -> Tensor:
+        """Mean of the free coordinates ``(*B, f)`` given those in ``x (*B, d)``."""
+        off = x[..., self.rows] - self.joint.center[self.rows]
+        if self.left is None:
+            return self.rest.center
+        return self.rest.center + (off if self.right is None else off @ self.right.mT) @ self.left.mT
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        known = x[..., self.rows].detach()  # the energy of the others: not to be gone down along what is given
+        return self.evaluate(x.index_copy(-1, self.rows, known), sigma).value
+
+    def plan(self, x: Tensor, sigma: Tensor) -> Plan:
+        def finish(_: object) -> Evaluation:
+            modes = self.rest.modes(x[..., self.free] - self.center(x))
+            variance = self.rest.variances + sigma**2
+            score = scatter(-self.rest.back(modes / variance), self.free, x.shape[-1])
+            return Evaluation(self.rest.value(modes, variance), score)
+
+        return Plan((), finish)
+
+    def takes(self, rows: Tensor) -> bool:
+        return bool(torch.isin(rows.cpu(), self.rows.cpu()).all())
+
+    def gaussian_at(self, view: View, value: Tensor) -> Gaussian | None:
+        """The conditional Gaussian; with several values its mean is their mean's."""
+        if not torch.equal(view.rows.to(self.rows.device), self.rows):
+            return None
+        mean = value.reshape(-1, value.shape[-1]).mean(0).to(self.rest.center)
+        whole = scatter(mean, self.rows, self.joint.center.numel())
+        return self.rest.around(self.center(whole))
+
+    def __repr__(self) -> str:
+        return f"{self.joint!r}.given({self.view})"
+
+
+def _conditioned(joint: Gaussian, free: Tensor, rows: Tensor) -> tuple[Gaussian, Tensor | None, Tensor | None]:
+    """The free coordinates' Gaussian, and its mean's gain ``left @ right`` (None: no gain; the identity)."""
+    center = joint.center[free]
+    if joint.axes is None:
+        variances = joint.variances[free] if joint.variances.ndim else joint.variances
+        return Gaussian(center, variances), None, None
+    if joint.cov is not None:
+        cov = joint.cov.double()
+        across, own = cov[free][:, rows], cov[rows][:, rows]
+        gain = torch.linalg.solve(own, across.mT).mT
+        return Gaussian(center, halved(cov[free][:, free] - gain @ across.mT).to(center)), gain.to(center), None
+    return _of_low_rank(joint, free, rows)
+
+
+def _of_low_rank(joint: Gaussian, free: Tensor, rows: Tensor) -> tuple[Gaussian, Tensor, Tensor]:
+    """With ``C = r + U S U^T`` by coordinates, all of ``k`` unknowns: ``S^{-1} + U_g^T U_g / r_g`` is inverted."""
+    rank, axes = joint.axes.shape[1], joint.axes.double()
+    along, each = joint.variances.double().tensor_split([rank])
+    rest = each[-1]
+    if not bool((each == rest).all()) or rest <= 0:
+        raise ValueError(f"got {joint!r}, whose coordinates differ in what they have beyond its axes, or have nothing; "
+                         "expected one variance above zero for all, or a dense covariance")
+    known, others = axes[rows], axes[free]
+    share = (along - rest).clamp_min(0).sqrt()  # S = share^2 may be zero along an axis: S^{-1} is never formed
+    inner = torch.eye(rank).to(axes) + share[:, None] * (known.mT @ known) * share / rest
+    left = others * share
+    core = torch.linalg.inv(inner)
+    q, r = torch.linalg.qr(left)
+    beyond, turn = torch.linalg.eigh(halved(r @ core @ r.mT))
+    center = joint.center[free]
+    if len(free) > len(beyond):
+        made = Gaussian(center, torch.cat([beyond.clamp_min(0) + rest, rest[None]]).to(center), (q @ turn).to(center))
+    else:
+        made = Gaussian(center, (halved(left @ core @ left.mT) + rest * torch.eye(len(free)).to(left)).to(center))
+    return made, (left @ core).to(center), ((known * share).mT / rest).to(center)
+

@@ -1,0 +1,81 @@
+"""Design: samples of a prior that are tilted to a low objective, and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ..energy import Energy, level
+from ..guide import Tweedie
+from ..result import Result
+from ..sample import Sampler
+from .doors import check_count, check_start, exact_or_none, probe
+from .problem import Constraint, Parts, Problem
+from .sampling import Sampling
+
+__all__ = ["Terms", "design"]
+
+Weight = float | Callable[[Tensor], Tensor]
+
+
+def design(problem: Problem, objective: Parts, weight: Weight, sampler: Sampler, count: int,
+           judge: Parts | None = None, constraints: Sequence[Parts | Constraint] = (), seeds: Tensor | None = None,
+           start: Tensor | None = None, progress: bool = True, device: torch.device | str | None = None) -> Result:
+    """Samples of ``prior * exp(-weight * objective)`` under laws and constraints: feasible ones first, the best ahead.
+
+    ``parts -> layout.pack -> Tweedie(prior, laws + weight * objective) -> sampler -> layout.unpack -> judge -> sort``.
+
+    Arguments:
+        objective: ``(**parts) -> (*B,)``, low is good; its gradients guide.
+        weight: of the objective, an inverse temperature: ``1 / weight`` is the excess that is tolerated. A number, or a
+            function of sigma, which may return one a sample, ``(count, 1)``.
+        sampler: noise grid, step and corrector.
+        count: samples.
+        judge: ``(**parts) -> (*B,)``, a true solver's word on the finished samples, not finite where it fails; the
+            objective itself if there is none.
+        constraints: ``(**parts) -> (*B,) or (*B, m) <= 0``, bare or as :class:`Constraint`.
+        seeds: ``(count,)`` one random stream a sample; fresh ones by default.
+        start: states ``(count, d)`` at level ``sampler.sigmas[0]`` instead of noise.
+        progress: show a bar where there is a terminal.
+        device: where to run; the prior's unless given.
+    """
+    problem = problem.to(device)
+    constraints = [c if isinstance(c, Constraint) else Constraint(c) for c in constraints]
+    count = check_count(count, problem.size, seeds)
+    check_start(start, count, problem.size)
+    for function, axes in (objective, (1,)), *((c.function, (1, 2)) for c in constraints):
+        probe(problem, function, axes, sampler)
+    run = Sampling(Tweedie(problem.energy(), Terms(problem, objective, weight, constraints)), problem)
+    x = run(sampler, count, seeds, start, progress, "design")
+    with torch.no_grad():
+        parts = problem.parts(x)
+        fun = torch.as_tensor((judge or objective)(**parts)).to(x)
+        if fun.shape != x.shape[:1]:
+            raise ValueError(f"got {tuple(fun.shape)} from {judge or objective!r}; expected ({count},), one a sample")
+        met = torch.stack([x.isfinite().all(-1) & fun.isfinite(), *(c.met(parts) for c in constraints)]).all(0)
+    order = torch.where(fun.isfinite(), fun, torch.inf).argsort(stable=True)
+    return run.result(x, fun, met, order[(~met[order]).long().argsort(stable=True)])
+
+
+class Terms(Energy):
+    """Objective, constraints and laws of a problem as one energy of the clean state; tells what each is."""
+
+    def __init__(self, problem: Problem, objective: Parts, weight: Weight, constraints: Sequence[Constraint]) -> None:
+        super().__init__()
+        self.problem, self.objective, self.weight, self.constraints = problem, objective, weight, constraints
+        self.laws = problem.law()
+        self.exact = exact_or_none(self.laws)
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        return self.tell(x, sigma)[0]
+
+    def tell(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        parts, sigma = self.problem.parts(x), level(sigma, x)
+        weight = self.weight(sigma) if callable(self.weight) else self.weight
+        weight = weight.to(x).squeeze(-1) if isinstance(weight, Tensor) and weight.ndim else weight
+        energies = {"objective": weight * self.objective(**parts)}
+        energies |= {f"constraint_{i}": c.energy(parts, sigma) for i, c in enumerate(self.constraints)}
+        energies |= {} if self.laws is None else {"laws": self.laws(x, sigma)}
+        return sum(energies.values()), energies

@@ -1,0 +1,113 @@
+"""Inverse problem: the posterior of a state, given measurements of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+import xarray
+from scipy import stats
+from torch import Tensor
+
+from ..energy import Energy, Reading
+from ..guide import Moments, Tweedie
+from ..linear import affine
+from ..measure import Measurement
+from ..result import Result
+from ..sample import Sampler
+from .doors import check_count, check_readings, probe
+from .problem import Parts, Problem
+from .sampling import Sampling
+
+__all__ = ["invert"]
+
+RARE = 1e-6  # how seldom a misfit by chance alone is called a failure
+SLACK = 2.0  # times that, for priors that are no Gaussians
+
+
+def invert(problem: Problem, measure: Parts, data: Tensor, noise: float | Tensor, sampler: Sampler, count: int,
+           seeds: Tensor | None = None, progress: bool = True, truth: Mapping[str, Any] | None = None,
+           iterations: int | None = None, device: torch.device | str | None = None) -> Result:
+    """Samples of the posterior of a state given ``data (m,) = measure(**parts) + noise``, by moment matching (MMPS).
+
+    Right for a Gaussian prior; see :class:`sciencegen.guide.Moments` for any other. Laws that are residuals, alone or
+    in a sum, join the measurements as ones that read zero, up to their noise; any other law acts at Tweedie's mean.
+    Where the prior has a Gaussian, it preconditions, and the samples are drawn around the last Tweedie mean instead of
+    being that mean. A sample succeeds if its misfit is what noise alone explains (``result.data.misfit``, about one).
+
+    Arguments:
+        measure: ``(**parts) -> (*B, m)``, as from :mod:`sciencegen.measure`. If not linear up to a constant, it is
+            linearised at Tweedie's mean.
+        noise: standard deviation in the data's unit, positive, a number or ``(m,)``.
+        truth: the parts (or a dataset of them), where they are known, for :meth:`Result.scores` and pictures.
+        iterations: of the conjugate gradients in :class:`sciencegen.guide.Moments`, at most. By default none where the
+            prior's Gaussian and a linear measurement make them unnecessary (no backward pass, and steadier than a
+            network's own Jacobian), else 20.
+        device: where to run; the prior's unless given.
+    """
+    if problem.known is not None and problem.known[1].ndim > 1:
+        raise ValueError(f"got {problem.known[1].shape[0]} values of '{problem.known[0]}', one a sample; expected one "
+                         "for all: invert for each of them")
+    problem = problem.to(device)
+    layout, count = problem.layout, check_count(count, problem.size, seeds)
+    data, noise = check_readings(data, noise, probe(problem, measure, (2,), sampler))
+    readings, energy, linear = _posterior(problem, measure, data, noise, sampler, iterations)
+    draw = None if energy.around is None else lambda x, sigma, noise: energy.draw(x, sigma, noise, 1 if linear else 4)
+    run = Sampling(energy, problem, draw)
+    x = run(sampler, count, seeds, None, progress, "invert")
+    read = _readings(problem, measure, readings, data, noise, x)
+    most = SLACK * (stats.chi2.isf(RARE, len(data)) / len(data)) ** 0.5
+    good = x.isfinite().all(-1).cpu() & torch.as_tensor(read.misfit.values <= most)
+    result = run.result(x, torch.full((len(x),), torch.nan), good, torch.arange(len(x)))
+    truth = {} if truth is None else {k: torch.as_tensor(np.asarray(truth[k])) for k in layout.variables}
+    return replace(result, data=read, message=_verdict(result.message, read.misfit.values, most),
+                   truth=layout.to_xarray(layout.pack(**truth)) if truth else xarray.Dataset())
+
+
+def _verdict(message: str, misfit: np.ndarray, most: float) -> str:
+    failed = ~(misfit <= most)
+    if not failed.any() or message != "finished":
+        return message
+    return (f"finished, but {int(failed.sum())} of {len(misfit)} samples miss the data: misfit "
+            f"{np.median(misfit):.3g} times the noise, at most {most:.3g} expected; look at their "
+            "coordinates, units and noise")
+
+
+def _posterior(problem: Problem, measure: Parts, data: Tensor, noise: Tensor, sampler: Sampler, iterations: int | None
+               ) -> tuple[list[Reading], Moments, bool]:
+    """The laws as readings, the prior given the data and them, and whether all are linear in the state."""
+    laws = problem.law()
+    readings, rest = ([], None) if laws is None else laws.readings()
+    energy = problem.energy()
+    prior: Energy = energy if rest is None else Tweedie(energy, rest)
+    origin = torch.zeros(problem.size, dtype=sampler.sigmas.dtype, device=problem.device)
+    around = energy.gaussian()
+    read = lambda x: torch.cat([measure(**problem.parts(x)), *(r.function(x) for r in readings)], -1)
+    zeros = [torch.zeros_like(r.function(origin[None])[0]) for r in readings]
+    noises = [noise.double().to(origin.device), *(r.noise.to(origin.device).expand(z.shape)
+                                                  for r, z in zip(readings, zeros))]
+    target, noises = torch.cat([data.to(origin), *zeros]), torch.cat(noises)
+    groups = {"misfit": len(data)} | ({"law": len(target) - len(data)} if zeros else {})
+    linear = None if around is None else affine(read, origin)
+    if linear is None:
+        steps = 20 if iterations is None else iterations
+        return readings, Moments(prior, read, target, noises, steps, around=around, groups=groups), False
+    made = Moments(prior, linear[0], target - linear[1], noises, iterations or 0, around=around, groups=groups)
+    return readings, made, True
+
+
+def _readings(problem: Problem, measure: Parts, laws: list[Reading], data: Tensor, noise: Tensor, x: Tensor
+              ) -> xarray.Dataset:
+    """The data, what each sample would have read instead, and by how much it misses them and the laws."""
+    with torch.no_grad():
+        seen = measure(**problem.parts(x)).cpu()
+        law = torch.cat([r.function(x) for r in laws], -1).norm(dim=-1).cpu() if laws else None
+    value, noise = data.detach().cpu().to(seen), noise.cpu().to(seen)
+    labels = measure.labels(problem.layout) if isinstance(measure, Measurement) else xarray.Dataset()
+    found = {"value": ("measurement", value.numpy()), "noise": ("measurement", noise.numpy().copy()),
+             "predicted": (("sample", "measurement"), seen.numpy()),
+             "misfit": ("sample", ((seen - value) / noise).square().mean(-1).sqrt().numpy())}
+    return labels.assign(found if law is None else found | {"residual": ("sample", law.numpy())})
