@@ -18,9 +18,10 @@ import torch
 import xarray
 from torch import Tensor
 
-from .layout import Layout
+from .layout import Layout, View
+from .linear import Select, Sparse
 
-__all__ = ["Averages", "Lines", "Measurement", "Points"]
+__all__ = ["Averages", "Entries", "Lines", "Measurement", "Points"]
 
 ROUNDING = 1e-9  # of a cell: what a coordinate on the edge itself may be beyond it
 
@@ -33,6 +34,10 @@ class Measurement(abc.ABC):
     @abc.abstractmethod
     def __call__(self, **parts: Tensor) -> Tensor:
         """Parts ``(*B, *shape)`` to ``(*B, m)``, in their units."""
+
+    @abc.abstractmethod
+    def of(self, layout: Layout) -> tuple[Sparse, Tensor]:
+        """Of packed states: the linear map and the offset ``(m,)`` with ``measure(**parts) = map(x) + offset``."""
 
     @abc.abstractmethod
     def labels(self, layout: Layout) -> xarray.Dataset:
@@ -52,6 +57,14 @@ class Joined(Measurement):
     def __call__(self, **parts: Tensor) -> Tensor:
         return torch.cat([self.first(**parts), self.second(**parts)], dim=-1)
 
+    def of(self, layout: Layout) -> tuple[Sparse, Tensor]:
+        (first, here), (second, there) = self.first.of(layout), self.second.of(layout)
+        width = max(first.index.shape[1], second.index.shape[1])
+        wide = lambda v: torch.nn.functional.pad(v, (0, width - v.shape[1]))
+        index, weight = (torch.cat([wide(a), wide(b)]) for a, b in ((first.index, second.index),
+                                                                    (first.weight, second.weight)))
+        return Sparse(index, weight, layout.size), torch.cat([here, there])
+
     def labels(self, layout: Layout) -> xarray.Dataset:
         return xarray.concat([self.first.labels(layout), self.second.labels(layout)], "measurement", data_vars="all")
 
@@ -67,9 +80,21 @@ class Weighted(Measurement):
     def __call__(self, **parts: Tensor) -> Tensor:
         if self.name not in parts:
             raise KeyError(f"no part '{self.name}' to measure; there are {list(parts)}")
-        part, count = parts[self.name], self._where().shape[1]
-        weights = self._weights(part.shape[part.ndim - count:]).to(part)
-        return part.flatten(part.ndim - count) @ weights.mT
+        part, count = parts[self.name], self._axes()
+        index, weight = self._weights(part.shape[part.ndim - count:])
+        values = part.flatten(part.ndim - count)[..., index.to(part.device)]
+        return (values * weight.to(part)).sum(-1)
+
+    def of(self, layout: Layout) -> tuple[Sparse, Tensor]:
+        if self.name not in layout.variables:
+            raise KeyError(f"no part '{self.name}' to measure; there are {list(layout.variables)}")
+        shape, start = layout.variables[self.name].shape, layout.offsets[self.name]
+        if len(shape) != self._axes():
+            raise ValueError(f"got places on {self._axes()} axes for '{self.name}' of shape {shape}; expected one "
+                             "coordinate for each of its axes")
+        index, weight = self._weights(shape)
+        loc, scale = (v.double().cpu()[index + start] for v in (layout.loc, layout.scale))
+        return Sparse(index + start, weight * scale, layout.size), (weight * loc).sum(-1)
 
     def labels(self, layout: Layout) -> xarray.Dataset:
         variable = layout.variables[self.name]
@@ -106,8 +131,11 @@ class Weighted(Measurement):
         return places
 
     @abc.abstractmethod
-    def _weights(self, shape: Sequence[int]) -> Tensor:
-        """``(m, size)`` for a part of that shape."""
+    def _weights(self, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Indices into a flat part of that shape, and the weight of each, ``(m, k)`` both."""
+
+    def _axes(self) -> int:
+        return self._where().shape[1]
 
     def _centres(self) -> Tensor:
         return self._where()
@@ -120,7 +148,7 @@ class Weighted(Measurement):
 class Points(Weighted):
     """Values at ``where (n, k)``, ``k`` the axes of part ``name``: ``Points("u", [[3, 4], [0, 7.5]])``."""
 
-    def _weights(self, shape: Sequence[int]) -> Tensor:
+    def _weights(self, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
         return _interpolation(self._index(self._where(), shape), shape)
 
 
@@ -137,9 +165,9 @@ class Lines(Weighted):
         along = (torch.arange(self.count) + 0.5) / self.count  # the midpoint rule
         return (ends[:, :1].mT + (ends[:, 1:] - ends[:, :1]).mT * along.double()).transpose(1, 2).flatten(0, 1)
 
-    def _weights(self, shape: Sequence[int]) -> Tensor:
-        weights = _interpolation(self._index(self._where(), shape), shape)
-        return weights.unflatten(0, (-1, self.count)).mean(1)
+    def _weights(self, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+        index, weight = _interpolation(self._index(self._where(), shape), shape)
+        return index.reshape(len(index) // self.count, -1), weight.reshape(len(index) // self.count, -1) / self.count
 
     def _centres(self) -> Tensor:
         return self._where().unflatten(0, (-1, self.count)).mean(1)
@@ -152,7 +180,7 @@ class Averages(Weighted):
     _ndim = 3
     _expected = "(n, k, 2)"
 
-    def _weights(self, shape: Sequence[int]) -> Tensor:
+    def _weights(self, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
         axes = [torch.arange(n) for n in shape] if self.axes is None else self.axes
         grid = torch.cartesian_prod(*(torch.as_tensor(axis, dtype=torch.float64) for axis in axes))
         boxes = self._where()
@@ -160,10 +188,45 @@ class Averages(Weighted):
                   & (grid.reshape(1, -1, len(shape)) <= boxes[:, None, :, 1])).all(-1).double()
         if bool((inside.sum(-1) == 0).any()):
             raise ValueError(f"got a box of '{self.name}' without a grid point in it; expected at least one")
-        return inside / inside.sum(-1, keepdim=True)
+        weight, index = (inside / inside.sum(-1, keepdim=True)).sort(dim=-1, descending=True, stable=True)
+        most = int((weight > 0).sum(-1).max())
+        return index[:, :most], weight[:, :most]
 
     def _centres(self) -> Tensor:
         return self._where().mean(-1)
+
+
+@dataclass(frozen=True)
+class Entries(Measurement):
+    """Numbers of part ``name`` each read by itself: those of ``key`` along its leading axes, as ``slice(0, 5)``."""
+
+    name: str
+    key: slice | int | tuple[slice | int, ...] = ()
+
+    def __call__(self, **parts: Tensor) -> Tensor:
+        if self.name not in parts:
+            raise KeyError(f"no part '{self.name}' to measure; there are {list(parts)}")
+        part = parts[self.name]
+        return part[(slice(None), *self._key)].flatten(1)
+
+    def of(self, layout: Layout) -> tuple[Sparse, Tensor]:
+        rows = self._view(layout).rows
+        return Select(rows, layout.size, layout.scale[rows].double().cpu()), layout.loc[rows].double().cpu()
+
+    def labels(self, layout: Layout) -> xarray.Dataset:
+        variable, rows = layout.variables[self.name], self._view(layout).rows - layout.offsets[self.name]
+        dims = variable.dims or tuple(f"{self.name}_{i}" for i in range(len(variable.shape)))
+        found = {"variable": ("measurement", np.full(len(rows), self.name))}
+        for dim, index in zip(dims, np.unravel_index(rows.numpy(), variable.shape) if variable.shape else ()):
+            found[dim] = ("measurement", np.asarray(variable.coords.get(dim, np.arange(index.max() + 1)))[index])
+        return xarray.Dataset(found)
+
+    @property
+    def _key(self) -> tuple[slice | int, ...]:
+        return self.key if isinstance(self.key, tuple) else (self.key,)
+
+    def _view(self, layout: Layout) -> View:
+        return layout[self.name][self._key] if layout.variables[self.name].shape else layout[self.name]
 
 
 def _fraction(axis: Tensor, places: Tensor) -> Tensor:
@@ -174,15 +237,11 @@ def _fraction(axis: Tensor, places: Tensor) -> Tensor:
     return low + (places - axis[low]) / (axis[low + 1] - axis[low])
 
 
-def _interpolation(places: Tensor, shape: Sequence[int]) -> Tensor:
-    """Weights ``(n, size)`` of multilinear interpolation at ``places (n, k)``."""
+def _interpolation(places: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Corners of the cells of ``places (n, k)``, and their weights in multilinear interpolation, ``(n, 2^k)`` both."""
     last = torch.tensor(shape) - 1
     low = torch.minimum(places.floor().long().clamp_min(0), (last - 1).clamp_min(0))
-    part, weights = places - low, torch.zeros(len(places), int(np.prod(shape)), dtype=torch.float64)
-    for corner in itertools.product((0, 1), repeat=len(shape)):
-        up = torch.tensor(corner)
-        index = torch.minimum(low + up, last)
-        flat = sum(i * int(np.prod(shape[k + 1:])) for k, i in enumerate(index.mT))
-        weight = torch.where(up.bool(), part, 1 - part).prod(-1)
-        weights.scatter_add_(1, flat[:, None], weight[:, None])
-    return weights
+    part, strides = places - low, torch.tensor(shape).flip(0).cumprod(0).flip(0) // torch.tensor(shape)
+    up = torch.tensor(list(itertools.product((0, 1), repeat=len(shape))))
+    index = (torch.minimum(low[:, None] + up, last) * strides).sum(-1)
+    return index, torch.where(up.bool(), part[:, None], 1 - part[:, None]).prod(-1)

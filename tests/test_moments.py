@@ -14,9 +14,10 @@ from oracles import SIGMAS, Counted, close, conditioned, covariance, normal
 from sciencegen.energy import Denoised, Potential
 from sciencegen.exact import Gaussian
 from sciencegen.guide import Tweedie, dps
+from sciencegen.linear.gram import compressed
 from sciencegen.mcmc import HMC
 from sciencegen.metrics import coverage
-from sciencegen.moments import Moments, compressed
+from sciencegen.moments import Moments
 from sciencegen.nets.mlp import MLP, ScalarMLP
 from sciencegen.network import Denoiser, EnergyNet
 from sciencegen.noise import Noise

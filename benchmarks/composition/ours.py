@@ -66,7 +66,8 @@ class Ours:
     @property
     def evaluations(self) -> int:
         """Of the network, one after another; a pass back through it counts as one more."""
-        return 2 * self.levels * (self.repeats + 2 if self.repeats else 1) + self.finish
+        scores = 1 + self.levels * (1 + self.repeats) if self.repeats else self.levels
+        return 2 * scores + self.finish
 
     def __call__(self, energy: Energy, objective: Callable[[Tensor], Tensor], size: int, seeds: Tensor) -> Tensor:
         """Clean states ``(B, d)`` in float32; ``seeds (B,)``."""

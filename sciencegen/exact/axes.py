@@ -11,22 +11,26 @@ __all__ = ["check_axes", "halved", "leading", "one_part", "orthonormal", "roundi
 
 
 def one_part(view: View) -> Tensor:
+    """The coordinates ``(n,)`` of a view without copies; ValueError for one with copies."""
     if view.copies:
         raise ValueError(f"got a view with copies, '{view}'; expected one part")
     return view.rows
 
 
 def symmetric(cov: Tensor) -> Tensor:
+    """``cov`` itself; ValueError unless it is symmetric."""
     if not torch.allclose(cov, cov.mT, atol=1e-6 * float(cov.abs().max())):
         raise ValueError("got a covariance that is not symmetric; expected cov == cov.T")
     return cov
 
 
 def halved(matrix: Tensor) -> Tensor:
+    """The symmetric part of a matrix."""
     return (matrix + matrix.mT) / 2
 
 
 def check_axes(mean: Tensor, cov: Tensor, axes: Tensor) -> None:
+    """ValueError unless these make a Gaussian of low rank: shapes, orthonormal axes, equal rest where they mix."""
     size, rank = axes.shape if axes.ndim == 2 else (0, 0)
     if mean.shape != (size,) or cov.shape not in ((rank + 1,), (rank + size,)) or not 0 < rank < size:
         raise ValueError(f"got mean {tuple(mean.shape)}, cov {tuple(cov.shape)} and axes {tuple(axes.shape)}; expected "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..measure import Entries
 from ..result import Result
 from ..sample import Sampler
 from .doors import finite
@@ -25,6 +26,6 @@ def forecast(problem: Problem, name: str, history: Tensor, sampler: Sampler, cou
     if history.ndim < 1 or history.shape != (len(history), *variable.shape[1:]) or len(history) > variable.shape[0]:
         raise ValueError(f"got a history of shape {tuple(history.shape)} of '{name}'; expected (n, "
                          f"{', '.join(map(str, variable.shape[1:]))}) with n <= {variable.shape[0]}")
-    first, axis = where[: len(history)], -len(variable.shape)
-    return invert(problem, lambda **parts: parts[name].narrow(axis, 0, len(history)).flatten(axis), history.flatten(),
+    first = where[: len(history)]
+    return invert(problem, Entries(name, slice(len(history))), history.flatten(),
                   noise * first(layout.scale), sampler, count, seeds, progress, device=device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +13,9 @@ from scipy import stats
 from torch import Tensor
 
 from ..energy import Energy, Reading
+from ..exact import Gaussian
 from ..guide import Moments, Tweedie
-from ..linear import affine
+from ..linear import Map, affine
 from ..measure import Measurement
 from ..result import Result
 from ..sample import Sampler
@@ -91,12 +92,25 @@ def _posterior(problem: Problem, measure: Parts, data: Tensor, noise: Tensor, sa
                                                   for r, z in zip(readings, zeros))]
     target, noises = torch.cat([data.to(origin), *zeros]), torch.cat(noises)
     groups = {"misfit": len(data)} | ({"law": len(target) - len(data)} if zeros else {})
-    linear = None if around is None else affine(read, origin)
+    linear = _linear(problem, measure, readings, read, origin, around)
     if linear is None:
         steps = 20 if iterations is None else iterations
         return readings, Moments(prior, read, target, noises, steps, around=around, groups=groups), False
-    made = Moments(prior, linear[0], target - linear[1], noises, iterations or 0, around=around, groups=groups)
+    steps = (0 if around is not None else 20) if iterations is None else iterations
+    made = Moments(prior, linear[0], target - linear[1].to(target), noises, steps, around=around, groups=groups)
     return readings, made, True
+
+
+def _linear(problem: Problem, measure: Parts, laws: list[Reading], read: Callable[[Tensor], Tensor], origin: Tensor,
+            around: Gaussian | None) -> tuple[Map | Tensor, Tensor] | None:
+    """What is read as a linear map and an offset: with its structure where it is known; None where it is not linear."""
+    if not isinstance(measure, Measurement) or laws or problem.derive is not None:
+        return None if around is None else affine(read, origin)
+    found, offset = measure.of(problem.layout)
+    if problem.known is not None:
+        found, more = found.at(problem.known[0].rows, problem.known[1])
+        offset = offset + more
+    return found, offset
 
 
 def _readings(problem: Problem, measure: Parts, laws: list[Reading], data: Tensor, noise: Tensor, x: Tensor
