@@ -24,7 +24,6 @@ from ...energy import Energy
 from ...layout import Layout
 from ...measure import Measurement
 from ...model import Model, zoo
-from ...moments import gaussian_of
 from ...observations import Observations, observe
 from ...physics import SYSTEMS, Part, System, resolve
 from ...result import Result
@@ -49,7 +48,7 @@ def levels(prior: Energy, steps: int, low: float = LOWEST, highest: float = math
     below it, posterior means are pulled to the prior's and spreads come out too small. ``highest`` is a level that is
     not gone beyond: of a network that matters, the highest that it was trained at.
     """
-    known = gaussian_of(prior)
+    known = prior.gaussian()
     high = TRAINED if known is None else ABOVE * float(known.variances.max()) ** 0.5
     return karras(steps, low, max(min(high, highest), 2 * low), dtype=dtype)
 
