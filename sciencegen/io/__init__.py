@@ -5,10 +5,11 @@
     sciencegen.io.save(data, "burgers.nc")
 """
 
+from typing import TYPE_CHECKING
+
 from .airfrans import AirfRANS, on_grid
 from .arrays import Arrays
 from .bubbleml import BubbleML
-from .dataset import Windows
 from .detect import SCHEMAS, detect, open, open_tree
 from .engibench import EngiBench
 from .folders import Balls, CinDM, Smoke
@@ -23,8 +24,20 @@ from .write import save
 from .write_pdebench import save_pdebench
 from .write_well import save_well
 
+if TYPE_CHECKING:
+    from .dataset import Windows
+
 __all__ = [
     "SCHEMAS", "AirfRANS", "Arrays", "Balls", "BubbleML", "CinDM", "EngiBench", "Fields", "Incompressible", "Moments",
     "NetCDF", "PDEArena", "Plain", "Schema", "Seeds", "Smoke", "Tensor", "Well", "Windows", "blocks", "detect",
     "on_grid", "open", "open_tree", "save", "save_pdebench", "save_well", "statistics",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    """``Windows``, which alone needs torch, when it is asked for: to look at a file takes no second for that."""
+    if name == "Windows":
+        from .dataset import Windows
+
+        return Windows
+    raise AttributeError(f"module 'sciencegen.io' has no attribute {name!r}")

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import xarray
-from scipy.interpolate import LinearNDInterpolator
 
 from ..files import Kind, fault, guarded, kind
 from .schema import CONVENTIONS
@@ -140,6 +139,8 @@ def on_grid(simulation: xarray.Dataset, x: np.ndarray, y: np.ndarray) -> xarray.
 
     ``x`` (nx,) and ``y`` (ny,) are in metres. Simulations on one grid go together by ``xarray.concat(..., "sample")``.
     """
+    from scipy.interpolate import LinearNDInterpolator  # half a second
+
     names = [k for k, v in simulation.data_vars.items() if v.dims == ("sample", "point")]
     points = np.stack([simulation.x.values, simulation.y.values], -1)
     nodes = np.stack(np.meshgrid(x, y, indexing="ij"), -1)

@@ -29,7 +29,9 @@ class Windows(Dataset):
     """All stretches of ``length`` frames, ``stride`` apart, of every sample: ``windows[i]`` is a dict of tensors.
 
     A variable of (sample, time, ...) gives (length, ...), one without time (...), a parameter (). What varies with time
-    only gives the same for all samples. Nothing is scaled, and NaN stays NaN unless ``missing`` says what to put.
+    only gives the same for all samples. Time comes first, whatever the order in ``data``; other axes keep theirs.
+    Nothing is scaled, and NaN stays NaN unless ``missing`` says what to put. No two windows share memory, so that a
+    window may be written to. ValueError for variables that are no real numbers.
 
     Arguments:
         data: a dataset that :func:`sciencegen.io.open` returned, or a path for it.
@@ -45,6 +47,9 @@ class Windows(Dataset):
         self.variables, self.length, self.stride, self.missing = tuple(variables), length, stride, missing
         if lost := [name for name in self.variables if name not in self.data]:
             raise KeyError(f"got the variable '{lost[0]}'; expected some of {sorted(self.data.data_vars)}")
+        if odd := [name for name in self.variables if self.data[name].dtype.kind not in "fiub"]:
+            raise ValueError(f"got '{odd[0]}' of {self.data[odd[0]].dtype}; expected real numbers; leave it out, or "
+                             "put numbers in its place (of complex ones the real and the imaginary part)")
         self.frames = self.data.sizes.get("time", 1)
         if not 1 <= length <= self.frames or stride < 1:
             raise ValueError(f"got length={length}, stride={stride} for {self.frames} frames; expected 1 <= length <= "
@@ -68,7 +73,15 @@ class Windows(Dataset):
             for stretch in self._joined([start for _, start in group]):
                 for start, window in self._read(sample, stretch):
                     found[sample, start] = window
-        return [found[place] for place in places]
+        given: set[tuple[int, int]] = set()
+        return [self._once(found[place], place, given) for place in places]
+
+    def _once(self, window: dict[str, Tensor], place: tuple[int, int], given: set) -> dict[str, Tensor]:
+        """The window itself the first time that it is asked for, then copies."""
+        if place in given:
+            return {name: part.clone() for name, part in window.items()}
+        given.add(place)
+        return window
 
     def _place(self, index: int) -> tuple[int, int]:
         """The sample and the first frame of a window."""
@@ -93,7 +106,9 @@ class Windows(Dataset):
         parts = [(s.name, torch.from_numpy(self._clean(s.read(sample, frames))), s.moves) for s in self._sources]
         if len(starts) == 1:
             return [(first, {name: part for name, part, _ in parts})]
-        return [(start, {name: part[start - first:start - first + self.length] if moves else part
+        lapping = any(b - a < self.length for a, b in zip(starts, starts[1:]))
+        cut = lambda part, start: part[start - first:start - first + self.length]
+        return [(start, {name: (cut(part, start).clone() if lapping else cut(part, start)) if moves else part.clone()
                          for name, part, moves in parts}) for start in starts]
 
     def _clean(self, part: np.ndarray) -> np.ndarray:
@@ -111,6 +126,9 @@ class _Source:
     def __init__(self, name: str, variable: xarray.Variable) -> None:
         self.name, self.moves = name, "time" in variable.dims
         self._variable, self._leaf = variable, source(variable)
+        kept = [dim for dim in variable.dims if dim != "sample"]
+        first = kept.index("time") if self.moves else 0
+        self._order = None if not first else [first, *(i for i in range(len(kept)) if i != first)]
         self._whole: list[int | slice] = [ALL] * variable.ndim
         self._axes = [variable.dims.index(dim) if dim in variable.dims else None for dim in ("sample", "time")]
 
@@ -120,4 +138,6 @@ class _Source:
         for axis, part in zip(self._axes, (sample, frames)):
             if axis is not None:
                 key[axis] = part
-        return self._variable[tuple(key)].values if self._leaf is None else self._leaf.read(tuple(key))
+        # what is in memory is the caller's
+        found = np.array(self._variable[tuple(key)]) if self._leaf is None else self._leaf.read(tuple(key))
+        return found if self._order is None else found.transpose(self._order)

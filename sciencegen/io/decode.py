@@ -20,7 +20,7 @@ import xarray
 from ..files import fault, guarded
 from .leaf import Key, Leaf
 
-__all__ = ["Decoded", "dated", "decoded"]
+__all__ = ["Decoded", "dated", "decoded", "elapsed"]
 
 PACKING = ("scale_factor", "add_offset")
 LIMITS = ("valid_min", "valid_max", "valid_range")
@@ -147,3 +147,22 @@ def dated(path: str | os.PathLike, name: str, values: np.ndarray, attrs: Mapping
         what = f"dates in '{name}', {stored.attrs['units']!r},"
         with guarded(path, what, "CF's units of time", "correct their units and calendar"):
             raise
+
+
+def elapsed(times: Any) -> tuple[np.ndarray, str]:
+    """Times as numbers: of dates the seconds since the first, beside CF's words for that; numbers stay as they are.
+
+    ValueError where one of the dates is missing.
+    """
+    values = np.asarray(times)
+    if values.dtype.kind == "m":
+        return values / np.timedelta64(1, "s"), ""
+    if values.dtype.kind == "M":
+        if np.isnat(values).any():
+            raise ValueError("got times of which some are missing (NaT); expected a date for each; drop those frames")
+        first = np.datetime_as_string(values.flat[0], timezone="naive")
+        return (values - values.flat[0]) / np.timedelta64(1, "s"), f"seconds since {first}"
+    if values.dtype == object and values.size and hasattr(values.flat[0], "calendar"):
+        first = values.flat[0]
+        return np.array([(v - first).total_seconds() for v in values.flat]), f"seconds since {first.isoformat(' ')}"
+    return values, ""

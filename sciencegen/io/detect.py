@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray
 
 from ..files import Fault, Kind, fault, guarded, kind
+from ..files.child import in_child
 from ..files.hdf5 import entries
 from . import schema as shared
 from .airfrans import AirfRANS
@@ -22,6 +24,7 @@ from .own import NetCDF
 from .pdearena import PDEArena
 from .pdebench import Fields, Incompressible, Seeds, Tensor
 from .plain import Plain, summary
+from .statistics import blocks
 from .well import Well
 
 __all__ = ["SCHEMAS", "detect", "open", "open_tree"]
@@ -66,7 +69,7 @@ def _unknown(path: Path, found: Kind, trusted: bool) -> Fault:
 
 def open(path: str | os.PathLike, schema: shared.Schema | None = None, *,
          dims: Mapping[str, Sequence[str]] | None = None, group: str | None = None,
-         trusted: bool | None = None) -> xarray.Dataset:
+         trusted: bool | None = None, isolated: bool = False) -> xarray.Dataset:
     """What is at ``path``, in one form, whichever schema it is of (see :mod:`sciencegen.io.schema`).
 
     Nothing large is read: fields are read where and when they are indexed. The result can be pickled and is opened anew
@@ -77,13 +80,18 @@ def open(path: str | os.PathLike, schema: shared.Schema | None = None, *,
         schema: take it for this, as in ``Plain(dims=...)``, instead of asking each known one.
         dims: names of the axes of datasets that no schema names, in the order of the file.
         group: the part to read where there are several: a split, a simulation, a netCDF group.
-        trusted: unpickle, read what was never written, take what is there where something is missing.
+        trusted: unpickle, read other files that this one names and what was never written, take what is there where
+            something is missing: for files whose maker you know.
+        isolated: have a process of its own open it and read all of it first, with limits of time and memory, so that a
+            file that kills, hangs or fills the process that reads it costs that one (not where it is ``trusted``).
 
     Raises:
         ValueError: where the file is damaged, of no known schema, or leaves a choice open; the message says what was
             got, what was expected and what to do.
     """
     path = Path(path)
+    if isolated and not trusted:
+        in_child(path, lambda beat: _read_through(open(path, schema, dims=dims, group=group), beat))
     choices = {k: v for k, v in {"dims": dims, "group": group, "trusted": trusted}.items() if v is not None}
     if schema is None:
         try:
@@ -104,6 +112,13 @@ def open_tree(path: str | os.PathLike, schema: shared.Schema | None = None, *,
               trusted: bool | None = None) -> xarray.DataTree:
     """As :func:`open`, with what a design is made of under ``/design``."""
     return shared.tree(open(path, schema, dims=dims, group=group, trusted=trusted))
+
+
+def _read_through(dataset: xarray.Dataset, beat: Callable[[], object]) -> None:
+    for v in dataset.variables.values():
+        for key in blocks(v):
+            np.asarray(v[key].values)
+            beat()
 
 
 def _chosen(path: Path, schema: Any, choices: Mapping[str, Any]) -> shared.Schema:

@@ -188,7 +188,7 @@ class Seeds:
         found = SEEDED.get((len(shape) - 2, shape[-1])) if shape else None
         if found is None:
             raise fault(path, f"'{name}' of shape {shape}", "(time, x, 1), (time, x, y, 1) or "
-                        "(time, y, x, 2)", "map it yourself: schema=Plain(dims=...)")
+                        "(time, y, x, 2)", "map it yourself: dims={'NAME': (...)}")
         return found
 
 

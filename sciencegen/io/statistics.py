@@ -21,7 +21,10 @@ BUDGET = 32 * 2**20  # bytes read at once
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean, sum of squared deviations, least and most of some numbers, and how many were NaN and left out."""
+    """Count, mean, sum of squared deviations, least and most of the finite ones among some numbers.
+
+    ``missing`` of them were NaN and ``infinite`` infinite; both are left out.
+    """
 
     count: int = 0
     mean: float = 0.0
@@ -29,28 +32,34 @@ class Moments:
     least: float = np.inf
     most: float = -np.inf
     missing: int = 0
+    infinite: int = 0
 
     @classmethod
     def of(cls, values: np.ndarray) -> Moments:
-        """Those of an array of any shape."""
-        flat = np.asarray(values, dtype=np.float64).ravel()
-        there = flat[~np.isnan(flat)]
-        missing = flat.size - there.size
+        """Those of an array of any shape; ValueError where it holds no real numbers."""
+        values = np.asarray(values)
+        if values.dtype.kind not in "fiub":
+            raise ValueError(f"got {values.dtype}; expected real numbers: of complex ones take the real and the "
+                             "imaginary part apart")
+        flat = values.astype(np.float64).ravel()
+        there = flat[np.isfinite(flat)]
+        missing = int(np.isnan(flat).sum())
+        infinite = flat.size - there.size - missing
         if not there.size:
-            return cls(missing=missing)
+            return cls(missing=missing, infinite=infinite)
         mean = float(there.mean())
         least, most = float(there.min()), float(there.max())
-        return cls(there.size, mean, float(np.square(there - mean).sum()), least, most, missing)
+        return cls(there.size, mean, float(np.square(there - mean).sum()), least, most, missing, infinite)
 
     def __add__(self, other: Moments) -> Moments:
-        missing = self.missing + other.missing
+        missing, infinite = self.missing + other.missing, self.infinite + other.infinite
         if not self.count or not other.count:
             kept = self if self.count else other
-            return Moments(kept.count, kept.mean, kept.squares, kept.least, kept.most, missing)
+            return Moments(kept.count, kept.mean, kept.squares, kept.least, kept.most, missing, infinite)
         count, apart = self.count + other.count, other.mean - self.mean
         return Moments(count, self.mean + apart * other.count / count,
                        self.squares + other.squares + apart**2 * self.count * other.count / count,
-                       min(self.least, other.least), max(self.most, other.most), missing)
+                       min(self.least, other.least), max(self.most, other.most), missing, infinite)
 
     @property
     def std(self) -> float:
@@ -83,7 +92,7 @@ def blocks(variable: xarray.Variable | xarray.DataArray, budget: int = BUDGET) -
 
 
 def statistics(dataset: xarray.Dataset, variables: Sequence[str]) -> dict[str, Moments]:
-    """The moments of each variable over all its entries, NaN left out, without more of it in memory than a block."""
+    """The moments of each variable over all its finite entries, without more of it in memory than a block."""
     found = {}
     for name in variables:
         variable = dataset[name].variable

@@ -11,7 +11,9 @@ import numpy as np
 import xarray
 
 from ..files import replacing
-from .schema import CONVENTIONS, tree
+from .holds import line
+from .schema import CONVENTIONS, SPACE, tree
+from .source import complex_fault
 from .statistics import blocks
 
 __all__ = ["LARGE", "save"]
@@ -23,8 +25,14 @@ Progress = Callable[[int], object]
 def save(dataset: xarray.Dataset, path: str | os.PathLike, progress: Progress = lambda count: None) -> Path:
     """Write netCDF4 (HDF5) that ``open`` reads back: fields and parameters at the root, designs under ``/design``.
 
+    ValueError, before anything is written, for complex numbers and for coordinates that no reader takes.
     ``progress`` is called with the number of bytes of each large block, once it is written.
     """
+    for name, v in dataset.data_vars.items():
+        if v.dtype.kind == "c":
+            raise complex_fault(path, str(name))
+    for dim in {"time", *SPACE} & set(dataset.indexes):
+        line(path, dataset, dim)
     with replacing(path) as new:
         for group, node in tree(dataset.assign_attrs(Conventions=CONVENTIONS)).subtree_with_keys:
             _group(node.to_dataset(inherit=False), new, None if group == "." else group, progress)

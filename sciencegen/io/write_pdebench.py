@@ -1,7 +1,8 @@
 """PDEBench's layout, for the loaders that expect it.
 
 One field in one dimension becomes ``tensor`` (sample, time, x); a static plane with ``nu`` becomes Darcy's layout;
-anything else one dataset a field, as compressible flow is stored. Times get the extra edge that their loaders drop.
+anything else one dataset a field, as compressible flow is stored. Times get the extra edge that their loaders drop,
+dates are stored as seconds since the first.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import xarray
 
 from ..files import fault, replacing
+from .holds import line, numeric
 from .schema import SPACE
 from .statistics import blocks
 
@@ -29,13 +31,18 @@ def save_pdebench(dataset: xarray.Dataset, path: str | os.PathLike,
     if not fields:
         raise fault(path, f"variables {list(dataset.data_vars)}", "a field of (sample, time, x[, y[, z]])",
                     "write it as our own: --to sciencegen")
+    for name, v in dataset.data_vars.items():
+        numeric(path, str(name), v)
+    lines = {dim: line(path, dataset, dim) for dim in ("time", *space)}
     with replacing(path) as new:
         with h5py.File(new, "w") as file:
             for name, v in _renamed(path, fields, space).items():
                 _field(path, file, name, v, ("sample", "time", *space), progress)
             for dim, letter in zip(("time", *space), "txyz"):
-                values = dataset[dim].values if dim in dataset.coords else np.arange(dataset.sizes.get(dim, 1.0))
+                values, units = lines[dim]
                 file[f"{letter}-coordinate"] = _edges(values) if dim == "time" else values
+                if units:
+                    file[f"{letter}-coordinate"].attrs["units"] = units
             _numbers(path, file, dataset, fields)
             file.attrs["source_schema"] = str(dataset.attrs.get("source_schema", ""))
     return Path(path)
@@ -87,8 +94,8 @@ def _numbers(path: str | os.PathLike, file: h5py.File, dataset: xarray.Dataset, 
         if v.dims != ("sample",) or v.dtype.kind not in "fiub":
             raise fault(path, f"'{name}' of dims {v.dims}", "fields, and one number a sample", "leave it out: "
                         f"dataset.drop_vars({name!r})")
-        same = (v.values == v.values[0]).all()
-        if same:
-            file.attrs[str(name)] = v.values[0]
+        values = v.values.astype(np.uint8) if v.dtype.kind == "b" else v.values
+        if (values == values[0]).all():
+            file.attrs[str(name)] = values[0]
         else:
-            file[str(name)] = v.values
+            file[str(name)] = values

@@ -1,9 +1,9 @@
 """The Well's layout, so that its own loader and every model made for it read our data.
 
 Components named by ``component_of`` are put together again: to ``t1_fields`` (one for each axis) or ``t2_fields`` (one
-for each pair). Other fields and parameters are scalars. Numbers become float32, as the format wants. A field that does
-not vary along an axis in space is repeated along it: the format could leave the axis out, but release 1.1 of The Well's
-reader then takes the other axes for it.
+for each pair). Other fields and parameters are scalars. Numbers become float32, as the format wants; what that cannot
+hold is refused. Dates become seconds since the first. A field that does not vary along an axis in space is repeated
+along it: the format could leave the axis out, but release 1.1 of The Well's reader then takes the other axes for it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 import xarray
 
 from ..files import fault, replacing
+from .holds import line, single
 from .schema import SPACE
 from .statistics import blocks
 
@@ -36,10 +37,13 @@ def save_well(dataset: xarray.Dataset, path: str | os.PathLike,
         raise fault(path, f"variables {list(dataset.data_vars)}", "a field of (sample, time, x[, y[, z]])",
                     "write it as our own: --to sciencegen")
     grouped = _vectors(path, fields, space)
+    for name, v in dataset.data_vars.items():
+        single(path, str(name), v, progress)
+    lines = {dim: line(path, dataset, dim, np.float32) for dim in ("time", *space)}
     with replacing(path) as new:
         with h5py.File(new, "w") as file:
             _root(file, dataset, space)
-            _dimensions(file, dataset, space)
+            _dimensions(file, lines, space)
             _boundaries(path, file, dataset, space)
             for rank in range(3):
                 group = file.create_group(f"t{rank}_fields")
@@ -82,13 +86,12 @@ def _same(v: xarray.DataArray) -> bool:
     return v.dtype.kind in "fiub" and bool((v.values == v.values[0]).all())
 
 
-def _dimensions(file: h5py.File, dataset: xarray.Dataset, space: list[str]) -> None:
+def _dimensions(file: h5py.File, lines: Mapping[str, tuple[np.ndarray, str]], space: list[str]) -> None:
     group = file.create_group("dimensions")
     group.attrs["spatial_dims"] = space
-    for dim in ("time", *space):
-        values = dataset[dim].values if dim in dataset.coords else np.arange(dataset.sizes.get(dim, 1))
-        stored = group.create_dataset(dim, data=np.asarray(values, np.float32))
-        stored.attrs.update({"sample_varying": False, "time_varying": False})
+    for dim, (values, units) in lines.items():
+        stored = group.create_dataset(dim, data=values)
+        stored.attrs.update({"sample_varying": False, "time_varying": False, **({"units": units} if units else {})})
 
 
 def _boundaries(path: str | os.PathLike, file: h5py.File, dataset: xarray.Dataset, space: list[str]) -> None:

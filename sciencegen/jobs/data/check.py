@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 from tqdm.auto import tqdm
 
+from ...io.decode import elapsed
 from ...physics import Stored, System, resolve
 
 __all__ = ["Checked", "check", "table"]
@@ -36,7 +37,9 @@ class Checked:
     @property
     def verdict(self) -> str:
         """In words, by the medians: solved is below a hundredth of the residual of zero, roughly below a twentieth."""
-        share = np.median(self.stored) / np.median(self.zero)
+        if not np.isfinite(self.stored).all():
+            return f"not solved: {int((~np.isfinite(self.stored)).sum())} with missing numbers"
+        share = np.median(self.stored) / max(np.median(self.zero), np.finfo(float).tiny)
         return "solved" if share < 0.01 else "roughly" if share < 0.05 else "not solved"
 
 
@@ -46,14 +49,18 @@ STATIC = (("nu", "tensor"), ("coeff", "sol"), ("f_data", "phi_data"), ("f_data",
 Reader = Callable[[slice], dict[str, np.ndarray]]
 
 
-def check(dataset: xarray.Dataset, name: str, parameters: Mapping[str, float] | None = None) -> list[Checked]:
+def check(dataset: xarray.Dataset, name: str, parameters: Mapping[str, float] | None = None,
+          beat: Callable[[], object] = lambda: None) -> list[Checked]:
     """Residuals of all samples, a batch at a time, once for each reading of the parameters.
 
-    ``name`` is one of :func:`sciencegen.physics.resolve`.
+    ``name`` is one of :func:`sciencegen.physics.resolve`; ``beat`` is called after each batch.
 
     Raises:
-        ValueError: where a parameter is not stored, or the grid is not the system's.
+        ValueError: where a parameter is not stored, a field is complex, or the grid is not the system's.
     """
+    if odd := [str(k) for k, v in dataset.data_vars.items() if v.dtype.kind == "c"]:
+        raise ValueError(f"got '{odd[0]}' of complex numbers; expected real ones; store its parts as two fields")
+    dataset = dataset if "sample" in dataset.sizes else dataset.expand_dims("sample")
     stored = {str(k): float(v.values[0]) for k, v in dataset.data_vars.items()
               if v.attrs.get("role") == "parameter" and (v.values == v.values[0]).all()}
     system = resolve(name, _cells(dataset))
@@ -70,6 +77,7 @@ def check(dataset: xarray.Dataset, name: str, parameters: Mapping[str, float] | 
         for label, reading in readings.items():
             both = (parts, parts | {solution: torch.zeros_like(parts[solution])})
             rows[label].append(np.stack([reading.residual(**some).norm(dim=-1).numpy() for some in both]))
+        beat()
     return [Checked(label, *np.concatenate(parts, 1)) for label, parts in rows.items()]
 
 
@@ -125,7 +133,8 @@ def _compare(dataset: xarray.Dataset, system: System) -> None:
 
 def _frame(dataset: xarray.Dataset, apart: bool) -> float:
     """The time between frames, the start ``apart`` from them at time 0; ValueError where they are not even."""
-    times = dataset["time"].values.astype(float) if "time" in dataset.coords else np.array([])
+    times, since = elapsed(dataset["time"].values) if "time" in dataset.coords else (np.array([]), "")
+    times = times.astype(float) + (times[1] - times[0] if since and apart and len(times) > 1 else 0.0)
     times = np.append(0.0, times) if apart and len(times) else times
     steps = np.diff(times)
     if not len(steps) or not np.allclose(steps, steps[0], rtol=1e-3):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from ...io import Moments, blocks
 
 __all__ = ["Described", "describe", "tables"]
 
+SHOWN = 20  # of what is not read
+
 
 @dataclass(frozen=True)
 class Described:
@@ -26,7 +29,7 @@ class Described:
     moments: dict[str, Moments]
 
 
-def describe(dataset: xarray.Dataset, evidence: str) -> Described:
+def describe(dataset: xarray.Dataset, evidence: str, beat: Callable[[], object] = lambda: None) -> Described:
     """Pass over all data once, a block at a time; a bar is shown where that takes more than 2 seconds."""
     numeric = [str(k) for k, v in dataset.data_vars.items() if v.dtype.kind in "fiub"]
     total, found = sum(dataset[name].nbytes for name in numeric), {}
@@ -37,6 +40,7 @@ def describe(dataset: xarray.Dataset, evidence: str) -> Described:
                 block = variable[key].values
                 moments += Moments.of(block)
                 bar.update(block.nbytes)
+                beat()
             found[name] = moments
     return Described(dataset, evidence, found)
 
@@ -50,7 +54,9 @@ def tables(described: Described, path: Path) -> list[Table | str]:
             f"{', '.join(f'{dim} {n}' for dim, n in sizes.items())}; {_bytes(size)} in memory"]
     lines = [f"{k}: {escape(_short(v))}" for k, v in dataset.attrs.items()
              if k not in ("source_schema", "Conventions") and str(v)]
-    return [*head, _variables(dataset), "", _ranges(described), "", _coordinates(dataset), "", *lines]
+    unused = [f"not read: {escape(k)}, {escape(_short(v))}" for k, v in dataset.encoding.get("unused", {}).items()]
+    return [*head, _variables(dataset), "", _ranges(described), "", _coordinates(dataset), "", *lines,
+            *unused[:SHOWN], *([f"and {len(unused) - SHOWN} more that are not read"] if len(unused) > SHOWN else [])]
 
 
 def _variables(dataset: xarray.Dataset) -> Table:
@@ -67,7 +73,9 @@ def _ranges(described: Described) -> Table:
     table = _table("variable", "least", "mean", "std", "most", "NaN")
     for name, m in described.moments.items():
         numbers = [f"{n:.5g}" for n in (m.least, m.mean, m.std, m.most)] if m.count else ["-"] * 4
-        missing = f"[red]{m.missing:,} of {m.missing + m.count:,}[/]" if m.missing else "0"
+        total = m.missing + m.infinite + m.count
+        missing = f"[red]{m.missing:,} of {total:,}[/]" if m.missing else "0"
+        missing += f"[red], and {m.infinite:,} infinite[/]" if m.infinite else ""
         table.add_row(escape(name), *numbers, missing)
     return table
 
