@@ -10,7 +10,7 @@ import copy
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
@@ -69,6 +69,25 @@ class Variable:
         """``value`` broadcast to ``shape`` and flattened, ``(size,)`` in float64."""
         return torch.as_tensor(value, dtype=torch.float64).broadcast_to(self.shape).reshape(-1)
 
+    def lengthened(self, length: int, axis: int = 0) -> Variable:
+        """The same with ``length`` entries along an axis, whose coordinates go on in their steps."""
+        if axis >= len(self.shape) or length < self.shape[axis]:
+            raise ValueError(f"got a length of {length} along axis {axis} of shape {self.shape}; expected no less than "
+                             "there is")
+        units = [self.flat(v).reshape(self.shape) for v in (self.loc, self.scale)]
+        if not all(torch.allclose(v, v.narrow(axis, 0, 1).expand_as(v)) for v in units):
+            raise ValueError(f"got units that differ along axis {axis} of shape {self.shape}; expected one along it, "
+                             "as what goes on beyond its end has none")
+        loc, scale = (v.narrow(axis, 0, 1) for v in units)
+        coords = {k: _continued(v, length) if self.dims.index(k) == axis else v for k, v in self.coords.items()}
+        shape = (*self.shape[:axis], length, *self.shape[axis + 1:])
+        return replace(self, shape=shape, loc=loc, scale=scale, coords=coords)
+
+    def copied(self, count: int, dim: str) -> Variable:
+        """The same ``count`` times along a new first axis called ``dim``."""
+        return replace(self, shape=(count, *self.shape), dims=self.dims and (dim, *self.dims) or (
+            () if self.shape else (dim,)))
+
     def config(self) -> dict[str, Any]:
         """Itself as JSON-ready numbers and lists; ``Variable(**config)`` is the inverse."""
         plain = {k: v.tolist() if isinstance(v, Tensor) else v for k, v in (("loc", self.loc), ("scale", self.scale))}
@@ -92,6 +111,41 @@ class Layout:
         self.size = sum(sizes)
         self.loc = torch.cat([v.flat(v.loc) for v in self.variables.values()])
         self.scale = torch.cat([v.flat(v.scale) for v in self.variables.values()])
+        self.origin = self
+
+    def grown(self, *parts: str, length: int | None = None, copies: int | None = None, dim: str = "") -> Layout:
+        """The same layout with these parts longer along an axis, or with ``copies`` of each along a new first one.
+
+        ``dim`` is the axis that grows, the first unless named, or what the new one is called. Parts that share the axis
+        (of one name) grow with it. What it grew from is its ``origin`` (:mod:`sciencegen.compose`). ValueError where a
+        unit differs along the axis, so that it does not go on.
+        """
+        if unknown := [name for name in parts if name not in self.variables]:
+            raise KeyError(f"no variable {unknown}; this layout has {list(self.variables)}")
+        if not parts or (length is None) == (copies is None):
+            raise ValueError(f"got parts {parts}, length={length}, copies={copies}; expected one part or more, and a "
+                             "length or a number of copies")
+        if length is None:
+            grown = {name: self.variables[name].copied(copies, dim or "copy") for name in parts}
+        else:
+            axes = self._growing(parts, dim)
+            grown = {name: self.variables[name].lengthened(length, axis) for name, axis in axes.items()}
+        made = Layout(**(self.variables | grown))
+        made.origin = self
+        return made
+
+    def _growing(self, parts: tuple[str, ...], dim: str) -> dict[str, int]:
+        """Of each part that has the axis along which ``parts`` grow, which one that is."""
+        along = {dim} if dim else {d for name in parts for d in self.variables[name].dims[:1]}
+        found = {}
+        for name, variable in self.variables.items():
+            here = [axis for axis, d in enumerate(variable.dims) if d in along]
+            here = here or ([0] if name in parts and not variable.dims else [])
+            if name in parts and not here:
+                raise ValueError(f"got the axis '{dim}' for {name}, which has none of that name; expected one of "
+                                 f"{variable.dims}")
+            found |= {name: here[0]} if here else {}
+        return found
 
     def pack(self, **parts: Any) -> Tensor:
         """Physical parts ``(*B, *shape)`` -> state ``(*B, d)``; batch axes broadcast; wants every variable by name."""
@@ -179,3 +233,14 @@ def _coordinate(values: Any) -> Any:
     if isinstance(values, Mapping):
         return xarray.Variable(tuple(values["dims"]), np.asarray(values["values"]), values["attrs"])
     return values
+
+
+def _continued(values: Any, length: int) -> Any:
+    """Coordinates that go on in even steps; ValueError where they have none."""
+    values = np.asarray(values)
+    if len(values) == length:
+        return values
+    step = np.diff(values)
+    if not len(step) or not np.allclose(step.astype(float), step[0].astype(float)):
+        raise ValueError(f"got the coordinates {values.tolist()}; expected even steps, so that they can go on")
+    return values[0] + step[0] * np.arange(length)

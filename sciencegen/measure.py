@@ -207,7 +207,7 @@ class Entries(Measurement):
         if self.name not in parts:
             raise KeyError(f"no part '{self.name}' to measure; there are {list(parts)}")
         part = parts[self.name]
-        return part[(slice(None), *self._key)].flatten(1)
+        return part[(slice(None), *self._key)].reshape(len(part), -1)
 
     def of(self, layout: Layout) -> tuple[Sparse, Tensor]:
         rows = self._view(layout).rows
