@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 
 from sciencegen.jobs.airfoil.prior import require_condition
-from sciencegen.model import Model, zoo
+from sciencegen.priors import Model, zoo
 
 __all__ = ["DATA", "airfoil_arguments", "airfoil_prior", "arguments", "emit", "facts", "output", "whole", "write_json"]
 

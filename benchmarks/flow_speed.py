@@ -31,7 +31,7 @@ from rich.table import Table
 from tqdm.auto import tqdm
 
 from sciencegen.jobs.flow.study import Study
-from sciencegen.model import Model, zoo
+from sciencegen.priors import Model, zoo
 
 BAR = 50.0
 OURS, PROPOSED = "ours, generated", "ours, until the first call of a solver"

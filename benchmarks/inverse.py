@@ -50,7 +50,7 @@ from inverse.timing import speed
 from tqdm.auto import tqdm
 
 from sciencegen.mcmc import HMC
-from sciencegen.model import Model
+from sciencegen.priors import Model
 
 
 def rows(out: Path, quick: bool) -> list[Row]:

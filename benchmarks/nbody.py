@@ -34,7 +34,7 @@ from tqdm.auto import tqdm
 
 from sciencegen.jobs.nbody.prior import read
 from sciencegen.jobs.nbody.study import Study, few_steps
-from sciencegen.model import Model, zoo
+from sciencegen.priors import Model, zoo
 
 CELLS = ("2x24", "2x34", "2x44", "2x54", "2x94", "4x24", "4x44", "8x24", "8x44")
 ROLLOUTS = 40  # of the study, to turn ends round and to refine

@@ -27,7 +27,7 @@ from sciencegen.exact import Gaussian
 from sciencegen.guide import Tweedie
 from sciencegen.mcmc import HMC
 from sciencegen.nets.mlp import MLP, ScalarMLP
-from sciencegen.network import Denoiser, EnergyNet
+from sciencegen.priors import Denoiser, EnergyNet
 from sciencegen.sample import Ancestral, Euler, Heun, Multistep, Sampler, karras
 
 SIZE, WIDTH, DEPTH = 119, 184, 4

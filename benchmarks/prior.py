@@ -34,8 +34,8 @@ from sciencegen.exact import Gaussian
 from sciencegen.jobs.airfoil.prior import QUANTITIES, recorded
 from sciencegen.layout import View
 from sciencegen.mcmc import HMC
-from sciencegen.model import Model
 from sciencegen.noise import Noise
+from sciencegen.priors import Model
 from sciencegen.sample import Ancestral, karras
 from sciencegen.tasks import Problem, invert
 

@@ -32,7 +32,7 @@ from sciencegen.jobs.airfoil import report
 from sciencegen.jobs.airfoil.picture import draw
 from sciencegen.jobs.airfoil.question import Point, Requirements
 from sciencegen.jobs.airfoil.study import Study, compose
-from sciencegen.model import zoo
+from sciencegen.priors import zoo
 from sciencegen.result import Result
 
 COUNT = int(os.environ.get("SCIENCEGEN_COUNT", 32))

@@ -33,7 +33,7 @@ from sciencegen.jobs.nbody.picture import draw
 from sciencegen.jobs.nbody.study import Study, few_steps, to_centre
 from sciencegen.layout import Layout
 from sciencegen.mcmc import HMC
-from sciencegen.model import zoo
+from sciencegen.priors import zoo
 from sciencegen.sample import Ancestral, Euler, karras
 
 COUNT = int(os.environ.get("SCIENCEGEN_COUNT", 4))

@@ -32,8 +32,8 @@ from sciencegen.energy import Residual
 from sciencegen.exact import Gaussian
 from sciencegen.layout import Layout, Variable
 from sciencegen.measure import Points
-from sciencegen.model import zoo
 from sciencegen.physics import Darcy
+from sciencegen.priors import zoo
 from sciencegen.sample import Multistep
 from sciencegen.studies.pde.invert import levels
 from sciencegen.studies.pde.pairs import pairs

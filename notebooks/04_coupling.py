@@ -33,7 +33,7 @@ from matplotlib import pyplot
 
 from sciencegen.airfoil import cst
 from sciencegen.layout import Layout
-from sciencegen.model import zoo
+from sciencegen.priors import zoo
 from sciencegen.sample import Heun, karras
 from sciencegen.solvers import Isolated, Judge, SolverResult, Status, load_simulations, map_simulations
 from sciencegen.tasks import Constraint, Problem, design

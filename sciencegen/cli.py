@@ -71,7 +71,7 @@ def airfoil(*, point: Annotated[tuple[str, ...], Parameter(negative="")] = POINT
     from .jobs.airfoil import report
     from .jobs.airfoil.question import Point, Requirements
     from .jobs.airfoil.study import Study, mean_drag
-    from .model import Model, zoo
+    from .priors import Model, zoo
 
     console, start = Console(), time.perf_counter()
     wanted = tuple(Point.parse(text) for text in point)

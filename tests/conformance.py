@@ -24,7 +24,7 @@ from sciencegen.exact import Gaussian, Mixture
 from sciencegen.guide import Moments, Projected, Tweedie
 from sciencegen.layout import Layout, Variable
 from sciencegen.nets.mlp import MLP, ScalarMLP
-from sciencegen.network import Denoiser, EnergyNet
+from sciencegen.priors import Denoiser, EnergyNet
 from sciencegen.tasks import Problem, Terms
 
 LEVELS = [0.05, 0.7, 5.0]

@@ -31,7 +31,7 @@ from flow_design.original_nets import (
 from rich.console import Console
 
 from sciencegen.jobs.flow.study import Study, few_steps
-from sciencegen.model import zoo
+from sciencegen.priors import zoo
 
 
 def little(bodies=2, steps=20, coefficient=2e-4):

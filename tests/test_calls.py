@@ -13,7 +13,7 @@ from sciencegen.guide import Moments, Projected, Tweedie
 from sciencegen.layout import Layout
 from sciencegen.mcmc import HMC
 from sciencegen.nets.mlp import MLP, ScalarMLP
-from sciencegen.network import Denoiser, EnergyNet
+from sciencegen.priors import Denoiser, EnergyNet
 from sciencegen.sample import Ancestral, Euler, Heun, Multistep, karras
 
 STATE = Layout(u=(8, 2), body=(3, 4))

@@ -19,8 +19,7 @@ from sciencegen.jobs.airfoil.prior import condition_layout, recorded
 from sciencegen.jobs.airfoil.question import Point, Requirements
 from sciencegen.jobs.airfoil.study import Study
 from sciencegen.layout import Layout
-from sciencegen.model import Model, Recipe
-from sciencegen.network import EnergyNet
+from sciencegen.priors import EnergyNet, Model, Recipe
 from sciencegen.result import Result
 
 pytest.importorskip("neuralfoil")

@@ -27,9 +27,8 @@ from sciencegen.jobs.airfoil.question import DEFAULT_POINTS, Point, Requirements
 from sciencegen.jobs.airfoil.study import COLDEST, WARMEST, Study, compose, mean_drag, temperatures
 from sciencegen.jobs.airfoil.verify import verify
 from sciencegen.layout import Layout
-from sciencegen.model import zoo
 from sciencegen.nets.mlp import ScalarMLP
-from sciencegen.network import EnergyNet
+from sciencegen.priors import EnergyNet, zoo
 from sciencegen.result import Result
 from sciencegen.solvers import XFOIL
 

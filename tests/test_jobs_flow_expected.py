@@ -8,9 +8,9 @@ import torch
 from sciencegen.exact import Gaussian
 from sciencegen.jobs.flow.compose import superposed
 from sciencegen.jobs.flow.expected import Expected, settle
-from sciencegen.model import zoo
 from sciencegen.noise import Noise
 from sciencegen.physics import ellipse, placed
+from sciencegen.priors import zoo
 from sciencegen.sample import karras
 
 

@@ -21,8 +21,8 @@ from sciencegen.jobs.flow.judge import Judge, efficiency
 from sciencegen.jobs.flow.picture import shoot, vorticity
 from sciencegen.jobs.flow.prior import SMALL, distance, energy, image, prior_layout, read
 from sciencegen.jobs.flow.study import Study
-from sciencegen.model import Model
 from sciencegen.physics import ellipse, placed
+from sciencegen.priors import Model
 from sciencegen.result import Result
 
 FLOWS = Path(__file__).parents[1] / "datasets" / "flows_test.h5"

@@ -12,7 +12,7 @@ from sciencegen.jobs.flow.judge import Judge, efficiency
 from sciencegen.jobs.flow.question import forces
 from sciencegen.jobs.flow.study import Study, few_steps
 from sciencegen.jobs.flow.wings import Wings, gaps
-from sciencegen.model import zoo
+from sciencegen.priors import zoo
 
 
 @pytest.fixture(scope="module")

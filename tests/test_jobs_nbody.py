@@ -17,8 +17,8 @@ from sciencegen.jobs.nbody.backwards import backwards, headed, parted
 from sciencegen.jobs.nbody.prior import SMALL, energy, prior_layout
 from sciencegen.jobs.nbody.study import SPEED, Study, few_steps, to_centre
 from sciencegen.layout import Layout, Variable
-from sciencegen.model import Model
 from sciencegen.physics.nbody import NBody
+from sciencegen.priors import Model
 from sciencegen.result import Result
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))

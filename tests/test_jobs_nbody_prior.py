@@ -12,8 +12,8 @@ from oracles import close, normal
 from sciencegen import cli
 from sciencegen.jobs.nbody import prior
 from sciencegen.jobs.nbody.prior import SMALL, Windows, parts, prior_layout, touches, train, turned, within
-from sciencegen.model import Model, zoo
 from sciencegen.physics.nbody import NBody
+from sciencegen.priors import Model, zoo
 
 D = torch.float64
 TINY = replace(SMALL, first={"channels": (8, 12)}, second={"channels": (8, 12), "extra": 8}, steps=4, batch=16)
@@ -132,7 +132,7 @@ def test_training_lowers_the_loss_and_leads_through_the_disk_and_back(file, tmp_
     with torch.no_grad():
         close(again.energy.mean(rows, sigma), model.energy.mean(rows, sigma), 2e-2)
     part = again.layout["trajectory"][:14]
-    assert again.energy.marginal(part).base.center.numel() == 112
+    assert again.energy.marginal(part).gaussian().center.numel() == 112
 
 
 @pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")

@@ -13,7 +13,7 @@ from sciencegen.guide import Moments, Tweedie
 from sciencegen.layout import Layout, Variable
 from sciencegen.mcmc import HMC
 from sciencegen.nets.mlp import MLP
-from sciencegen.network import Denoiser
+from sciencegen.priors import Denoiser
 from sciencegen.sample import Ancestral, Annealed, Heun, Multistep, karras
 from sciencegen.tasks import Constraint, Problem, design, forecast, invert
 

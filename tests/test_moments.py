@@ -19,8 +19,8 @@ from sciencegen.mcmc import HMC
 from sciencegen.metrics import coverage
 from sciencegen.moments import Moments
 from sciencegen.nets.mlp import MLP, ScalarMLP
-from sciencegen.network import Denoiser, EnergyNet
 from sciencegen.noise import Noise
+from sciencegen.priors import Denoiser, EnergyNet
 from sciencegen.sample import Ancestral, Multistep, karras
 
 D = torch.float64
@@ -168,7 +168,8 @@ def test_without_iterations_a_score_is_one_call_and_no_backward_pass(kind, net):
     assert len(counted.rows) == 1
     assert counted.backward == (0 if kind is Denoiser else counted.backward)
     if kind is Denoiser:  # a new network adds nothing to its Gaussian, so one iteration is enough and no more are taken
-        Moments(prior, torch.eye(4, dtype=D)[:2], torch.ones(2), 0.1, 20, around=prior.base).score(normal(5, 4), 0.5)
+        around = prior.gaussian()
+        Moments(prior, torch.eye(4, dtype=D)[:2], torch.ones(2), 0.1, 20, around=around).score(normal(5, 4), 0.5)
         assert counted.backward == 2
 
 

@@ -8,7 +8,7 @@ from oracles import close, normal
 from sciencegen.exact import Gaussian
 from sciencegen.nets.bodies import Bodies, Smoother, pairs
 from sciencegen.nets.trunks import Graph, TemporalUNet
-from sciencegen.network import Denoiser
+from sciencegen.priors import Denoiser
 from sciencegen.train import Levels, fit
 
 D = torch.float64

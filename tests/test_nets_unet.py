@@ -7,7 +7,7 @@ from conformance import awake
 from oracles import close, normal
 from sciencegen.exact import Gaussian
 from sciencegen.nets.unet import GridUNet
-from sciencegen.network import Denoiser
+from sciencegen.priors import Denoiser
 from sciencegen.train import Levels, fit
 
 SHAPE = (2, 16, 8)

@@ -18,10 +18,10 @@ from sciencegen import cli
 from sciencegen.exact import Gaussian, Mixture
 from sciencegen.layout import Layout, Variable
 from sciencegen.measure import Points
-from sciencegen.model import Model, zoo
 from sciencegen.observations import Observations, Readings, observe
 from sciencegen.physics import Darcy, Poisson
 from sciencegen.physics.grids import centres
+from sciencegen.priors import Model, zoo
 from sciencegen.result import Result
 from sciencegen.sample import Multistep, karras
 from sciencegen.studies.pde import invert as job

@@ -9,7 +9,7 @@ import pytest
 import xarray
 
 from sciencegen import cli
-from sciencegen.model import Model
+from sciencegen.priors import Model
 from sciencegen.result import Result
 
 pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")

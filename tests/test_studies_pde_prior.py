@@ -10,9 +10,9 @@ import torch
 from oracles import close, normal
 from sciencegen import cli
 from sciencegen.layout import Layout
-from sciencegen.model import Model, zoo
 from sciencegen.nets.suited import suited
 from sciencegen.physics import SYSTEMS, Fourier, Heat, Helmholtz, Poisson, resolve
+from sciencegen.priors import Model, zoo
 from sciencegen.studies.pde.pairs import orders, pair_layout, pairs
 from sciencegen.studies.pde.prior import Turned, gaussian, setup, train
 

@@ -16,7 +16,7 @@ from sciencegen.layout import Layout, Variable
 from sciencegen.mcmc import HMC
 from sciencegen.measure import Points
 from sciencegen.nets.mlp import MLP, ScalarMLP
-from sciencegen.network import Denoiser, EnergyNet
+from sciencegen.priors import Denoiser, EnergyNet
 from sciencegen.sample import Euler, Heun, karras
 from sciencegen.tasks import Constraint, Problem, Result, design, forecast, invert
 

@@ -24,7 +24,7 @@ from oracles import Counted, close, normal
 from sciencegen.exact import Gaussian, Mixture
 from sciencegen.layout import Layout
 from sciencegen.nets.mlp import MLP, ScalarMLP
-from sciencegen.network import Denoiser, EnergyNet
+from sciencegen.priors import Denoiser, EnergyNet
 from sciencegen.train import Levels, fit
 from sciencegen.train.plan import Plan
 from sciencegen.train.run import Run
@@ -127,7 +127,7 @@ def test_levels_of_a_batch_are_stratified():
 
 
 def test_noise_is_normal_and_parts_have_their_shares():
-    sigma, noise, part = plan(batch=20_000, shares=(2.0, 1.0, 0.0, 1.0)).draw(0, torch.arange(20_000), 2)
+    sigma, noise, part, _ = plan(batch=20_000, shares=(2.0, 1.0, 0.0, 1.0)).draw(0, torch.arange(20_000), 2)
     assert stats.kstest(noise.flatten(), "norm").pvalue > 0.01
     shares = torch.bincount(part, minlength=4) / 20_000
     assert (shares - torch.tensor([0.5, 0.25, 0.0, 0.25])).abs().max() < 0.02
@@ -177,11 +177,10 @@ def test_it_is_adamw_on_the_mean_loss_with_averaged_weights(kind, tmp_path):
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), weight_decay=0.1)
     average = [p.detach().clone() for p in model.parameters()]
     for step, rows in enumerate(settings.order(torch.arange(10))):
-        sigma, noise, part = (v.float() for v in settings.draw(step, torch.arange(10), 3))
+        sigma, noise, part, _ = (v.float() for v in settings.draw(step, torch.arange(10), 3))
         losses = []
         for x, s, z, k in zip(DATA[rows], sigma, noise, part.long()):
-            keep = parts[k].rows
-            losses.append(parts[k].loss(x[None, keep], s[None], z[None, keep])[0])
+            losses.append(parts[k].loss(x[None], s[None], z[None])[0])
         optimizer.zero_grad()
         torch.stack(losses).mean().backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), 0.5)
@@ -240,12 +239,13 @@ def test_joint_and_marginals_are_one_call_a_step_and_the_mean_of_their_losses(tm
     for p in run.parameters:
         nn.init.normal_(p, std=0.3)
     clean = DATA[:16].double()
-    sigma, noise, part = run.plan.draw(0, torch.arange(16), 3)
+    sigma, noise, part, _ = run.plan.draw(0, torch.arange(16), 3)
     assert len(part.unique()) == 3
     got = run.loss(clean)
     assert net.rows == [16]
-    parts = [run.parts[k] for k in part]
-    close(got, sum(e.loss(clean[i, e.rows], sigma[i], noise[i, e.rows]) for i, e in enumerate(parts)) / 16)
+    views = [Layout(x=(3,))["x"][list(m)] for m in run.energy.marginals]
+    parts = [run.energy, *(run.energy.marginal(view) for view in views)]
+    close(got, sum(parts[k].loss(clean[i], sigma[i], noise[i]) for i, k in enumerate(part)) / 16)
 
 
 def test_a_dataset_and_a_tensor_train_alike(tmp_path):
@@ -469,7 +469,7 @@ import os, signal, sys, torch
 torch.set_num_threads(1)
 from sciencegen.exact import Gaussian
 from sciencegen.nets.mlp import MLP, ScalarMLP
-from sciencegen.network import Denoiser, EnergyNet
+from sciencegen.priors import Denoiser, EnergyNet
 from sciencegen.train import fit
 
 directory, rank, world = sys.argv[1], int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))

@@ -77,7 +77,7 @@ def exact(each: int = 20, fewer: int = 8) -> list[Question]:
 
 def trained(directory: str, each: int) -> list[Question]:
     """Those of a trained prior of two bodies and 24 frames, judged by the exact solver."""
-    from sciencegen.model import Model
+    from sciencegen.priors import Model
 
     from .trained import Box, composed
 

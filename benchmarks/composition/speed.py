@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sciencegen.energy import Energy
-from sciencegen.network import Denoiser
+from sciencegen.priors import Denoiser
 from sciencegen.view import View
 
 from .original import Averaged
@@ -22,7 +22,7 @@ __all__ = ["batched", "compare", "looped", "timings"]
 def timings(directory: str | None, seconds: float, batches: Sequence[int] = (1, 10, 50)) -> list[dict[str, Any]]:
     """2 and 4 bodies, 44 frames, by the trained prior or, without one, a network of its size with random weights."""
     from sciencegen.jobs.nbody.prior import SMALL, energy, prior_layout
-    from sciencegen.model import Model
+    from sciencegen.priors import Model
 
     from .trained import view
 

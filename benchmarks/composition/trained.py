@@ -8,8 +8,8 @@ from torch import Tensor
 
 from sciencegen.energy import Energy
 from sciencegen.jobs.nbody.prior import prior_layout
-from sciencegen.model import Model
 from sciencegen.physics.nbody import NBody
+from sciencegen.priors import Model
 from sciencegen.view import View
 
 from .original import Averaged

@@ -27,9 +27,8 @@ from sciencegen.jobs.flow.study import Study, few_steps
 from sciencegen.jobs.flow.trace import trace
 from sciencegen.jobs.flow.wings import Wings
 from sciencegen.layout import Layout
-from sciencegen.model import zoo
-from sciencegen.network import Preconditioned
 from sciencegen.noise import Noise
+from sciencegen.priors import Prior, zoo
 from sciencegen.result import Result
 from sciencegen.sample import Ancestral, karras
 
@@ -70,7 +69,7 @@ def ours(judge: Judge, evaluations: int, imagined: int, spare: int, levels: int,
     return found
 
 
-def averaged(layout: Layout, energy: Preconditioned, bodies: int) -> Shared:
+def averaged(layout: Layout, energy: Prior, bodies: int) -> Shared:
     """The original's composition, for :class:`Study`."""
     many = enlarge(layout, bodies)
     return Shared(many, Averaged(energy, bodies_view(many)))

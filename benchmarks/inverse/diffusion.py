@@ -20,9 +20,8 @@ from sciencegen.guide import Moments, Projected, dps
 from sciencegen.layout import Layout, View
 from sciencegen.linear import affine
 from sciencegen.mcmc import HMC
-from sciencegen.model import zoo
-from sciencegen.network import Preconditioned
 from sciencegen.physics import Darcy, Heat
+from sciencegen.priors import Denoiser, zoo
 from sciencegen.sample import Euler, Heun, Multistep, Sampler, karras
 from sciencegen.tasks import Problem
 from sciencegen.tasks.sampling import Sampling
@@ -198,7 +197,7 @@ class Single(torch.nn.Module):
         return self.net(*(v.float() for v in inputs)).to(inputs[0])
 
 
-def precise(prior: Preconditioned) -> Preconditioned:
+def precise(prior: Denoiser) -> Denoiser:
     """The same prior with its Gaussian in double precision, and its network still in single."""
     data = Gaussian(*(None if v is None else v.double() for v in (prior.data.center, prior.data.variances,
                                                                   prior.data.axes)))

@@ -19,8 +19,8 @@ from torch import Tensor
 from sciencegen.exact import Gaussian
 from sciencegen.guide import Moments, dps
 from sciencegen.nets.unet import GridUNet
-from sciencegen.network import Denoiser
 from sciencegen.noise import Noise
+from sciencegen.priors import Denoiser
 from sciencegen.sample import Heun, Multistep, karras
 from sciencegen.studies.pde.prior import setup
 

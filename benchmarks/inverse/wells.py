@@ -24,9 +24,9 @@ from sciencegen.energy import Energy
 from sciencegen.exact import Gaussian
 from sciencegen.guide import Moments
 from sciencegen.layout import Layout
-from sciencegen.model import Model
 from sciencegen.noise import Noise
 from sciencegen.physics import Cosine, LogWells, Wells
+from sciencegen.priors import Model
 from sciencegen.sample import Multistep, karras
 from sciencegen.studies.pde.pairs import pairs
 

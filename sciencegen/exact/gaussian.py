@@ -161,6 +161,15 @@ class Gaussian(Energy):
         along, beyond = modes.tensor_split([self.axes.shape[1]], dim=-1)
         return along @ self.axes.mT + beyond if self.cov is None else along @ self.axes.mT
 
+    def deviations(self) -> Tensor:
+        """The standard deviation of each coordinate, ``(d,)``."""
+        if self.axes is None:
+            return self.variances.sqrt().expand_as(self.center)
+        squares = self.axes.square()
+        along, beyond = self.variances.tensor_split([squares.shape[1]])
+        rest = beyond * (1 - squares.sum(-1)).clamp_min(0) if self.cov is None else 0
+        return (squares @ along + rest).sqrt()
+
     def value(self, modes: Tensor, variance: Tensor) -> Tensor:
         """The energy ``(*B,)`` from the :meth:`modes` of ``x - center`` and their noised variances."""
         spread = torch.log(2 * math.pi * variance).expand_as(modes)

@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from ..network import Preconditioned
+from ..priors import Prior
 from .plan import Levels, Plan
 from .run import Run
 
@@ -41,11 +41,11 @@ _USUAL = Levels()
 class Trained:
     """What :func:`fit` returns: the energy with averaged weights, and ``loss, rate, norm, seconds`` over ``step``."""
 
-    energy: Preconditioned
+    energy: Prior
     history: xarray.Dataset
 
 
-def fit(energy: Preconditioned, data: Tensor | Dataset, directory: str | os.PathLike, steps: int, *, batch: int = 256,
+def fit(energy: Prior, data: Tensor | Dataset, directory: str | os.PathLike, steps: int, *, batch: int = 256,
         rate: float = 2e-3, warmup: int | None = None, ema: float = 0.999, clip: float = 1.0, decay: float = 0.0,
         levels: Levels = _USUAL, shares: Sequence[float] | None = None, precision: torch.dtype | None = None,
         seed: int = 0, every: int = 1000, workers: int = 0, progress: bool = True) -> Trained:
@@ -117,13 +117,13 @@ def _rows(run: Run, data: Tensor | Dataset, workers: int) -> Iterator[Tensor]:
     return iter(DataLoader(data, batch_sampler=(rows.tolist() for rows in order), num_workers=workers))
 
 
-def _shares(energy: Preconditioned, shares: Sequence[float] | None) -> tuple[float, ...]:
-    parts = len(energy.marginals)
+def _shares(energy: Prior, shares: Sequence[float] | None) -> tuple[float, ...]:
+    parts = energy.parts - 1
     if shares is None:
         return (0.5, *[0.5 / parts] * parts) if parts else (1.0,)
     if len(shares) != 1 + parts or min(shares) < 0 or not sum(shares) > 0:
         raise ValueError(f"got shares {list(shares)}; expected {1 + parts} numbers >= 0, the joint's and one for "
-                         f"each of the energy's {parts} marginals")
+                         f"each of the {parts} parts that the energy is to know")
     return tuple(float(s) for s in shares)
 
 

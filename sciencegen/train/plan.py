@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..noise import Noise
+from ..priors import Draw
 
 __all__ = ["Levels", "Plan"]
 
@@ -81,13 +82,14 @@ class Plan:
         rise = ((step + 1) / max(self.warmup, 1)).clamp_max(1)
         return self.rate * rise * (1 + torch.cos(math.pi * step / self.steps)) / 2
 
-    def draw(self, step: int, places: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Levels ``(b, 1)``, noise ``(b, size)`` and part ``(b,)`` of the rows at ``places (b,)`` of a step's batch."""
+    def draw(self, step: int, places: Tensor, size: int) -> Draw:
+        """What is drawn of the rows at ``places (b,)`` of a step's batch."""
         noise = Noise(places + self.seed * 2**32, step)
         height, choice = noise.at(step, 1).uniform(2).unbind(-1)
         ends = torch.tensor(self.shares, dtype=torch.float64, device=places.device).cumsum(0)
         part = (choice[:, None] >= ends[:-1] / ends[-1]).sum(-1)
-        return self.levels((places + height) / self.batch)[:, None], noise.normal(size), part
+        sigma = self.levels((places + height) / self.batch)[:, None]
+        return Draw(sigma, noise.normal(size), part, sigma.new_zeros(len(places), 0))
 
     def order(self, places: Tensor, start: int = 0) -> Iterator[Tensor]:
         """Which rows ``(b,)`` stand at ``places`` of each step from ``start`` on; each epoch is a new permutation."""

@@ -19,11 +19,9 @@ import torch.distributed as distributed
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ..calls import together
 from ..exact import Gaussian
 from ..files import replacing
-from ..network import Preconditioned
-from ..view import View
+from ..priors import Prior
 from .plan import Plan
 
 __all__ = ["Run"]
@@ -41,15 +39,13 @@ class Run:
         path: the checkpoint.
     """
 
-    def __init__(self, energy: Preconditioned, plan: Plan, rank: int, world: int, path: Path) -> None:
+    def __init__(self, energy: Prior, plan: Plan, rank: int, world: int, path: Path) -> None:
         if plan.batch < world:
             raise ValueError(f"got a batch of {plan.batch} rows for {world} processes; expected one row each or more")
         self.energy, self.plan, self.rank, self.world, self.path = energy.train(), plan, rank, world, path
-        self.device, self.size = energy.data.center.device, energy.data.center.numel()
-        parts = [View(torch.tensor(m), 0, self.size, "part") for m in energy.marginals]
-        self.parts = [energy, *(energy.marginal(part).to(self.device) for part in parts)]
+        self.device, self.size = next(energy.parameters()).device, energy.size
         self.places = torch.arange(plan.batch).tensor_split(world)[rank]
-        self.parameters = [p for p in energy.parameters() if p.requires_grad]
+        self.parameters = [p for group in energy.groups() for p in group]
         if world > 1:
             for tensor in energy.state_dict().values():
                 distributed.broadcast(tensor, 0)
@@ -82,15 +78,10 @@ class Run:
 
     def loss(self, clean: Tensor, precision: torch.dtype | None = None) -> Tensor:
         """This rank's share ``()`` of the batch's mean loss, over joint and marginals, by one call of the network."""
-        sigma, noise, part = self.plan.draw(self.step, self.places.to(self.device), self.size)
-        sigma, noise, plans = sigma.to(clean), noise.to(clean), []
-        for k, energy in enumerate(self.parts):
-            here = (part == k).nonzero()[:, 0]
-            if len(here):
-                x, z = (v[here][:, energy.rows] for v in (clean, noise))
-                plans.append(energy.plan_loss(x, sigma[here], z))
+        draw = self.plan.draw(self.step, self.places.to(self.device), self.size)
+        draw = draw._replace(sigma=draw.sigma.to(clean), noise=draw.noise.to(clean), uniform=draw.uniform.to(clean))
         with Autocast(self.energy.net, precision):
-            return torch.cat(together(plans).run()).sum() / self.plan.batch
+            return self.energy.plan_loss(clean, draw).run().sum() / self.plan.batch
 
     def _share(self, loss: Tensor, stop: bool) -> tuple[float, bool]:
         for p in self.parameters:
@@ -114,7 +105,7 @@ class Run:
         rate = self.plan.rate_at(torch.arange(self.plan.steps)).numpy()
         return {"loss": loss, "rate": rate, "norm": norm, "seconds": seconds}
 
-    def averaged(self) -> Preconditioned:
+    def averaged(self) -> Prior:
         """The energy with its averaged weights; ends the training."""
         self.energy.net.load_state_dict(self.ema.module.state_dict())
         return self.energy.eval()
@@ -129,7 +120,7 @@ class Run:
         if self.rank:
             return
         state = {"format": _FORMAT, "facts": self.facts(), "step": self.step, "record": self.record,
-                 "gaussian": _moments(self.energy.data), "net": self.energy.net.state_dict(),
+                 "gaussian": _moments(self.energy.gaussian()), "net": self.energy.net.state_dict(),
                  "ema": self.ema.state_dict(), "optimizer": self.optimizer.state_dict()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self.path) as new:
@@ -153,14 +144,14 @@ class Run:
     def facts(self) -> dict[str, Any]:
         """What must be the same for a checkpoint to be continued, besides the Gaussian."""
         shapes = [[name, list(p.shape), str(p.dtype)] for name, p in self.energy.net.named_parameters()]
-        return {**dataclasses.asdict(self.plan), "energy": type(self.energy).__name__, "lowest": self.energy.lowest,
-                "marginals": self.energy.marginals, "parameters": shapes}
+        return {**dataclasses.asdict(self.plan), "energy": type(self.energy).__name__, **self.energy.config(),
+                "parameters": shapes}
 
     def _differences(self, state: dict[str, Any]) -> list[str]:
         ours, theirs = self.facts(), state["facts"]
         differ = [f"{k}={_short(ours.get(k))} (there {_short(theirs.get(k))})" for k in {**ours, **theirs}
                   if ours.get(k) != theirs.get(k)]
-        for name, here, there in zip(("mean", "covariance"), _moments(self.energy.data), state["gaussian"]):
+        for name, here, there in zip(("mean", "covariance"), _moments(self.energy.gaussian()), state["gaussian"]):
             if here.shape != there.shape or not torch.allclose(here, there, 1e-4, 1e-4 * float(there.abs().max())):
                 differ.append(f"another {name} of the energy's Gaussian")
         return differ
@@ -196,8 +187,10 @@ def _averaging(limit: float) -> Callable[..., None]:
     return average
 
 
-def _moments(data: Gaussian) -> list[Tensor]:
-    """Mean and covariance; a covariance that is not dense by what it makes of a vector of ones."""
+def _moments(data: Gaussian | None) -> list[Tensor]:
+    """Mean and covariance, if there are; a covariance that is not dense by what it makes of a vector of ones."""
+    if data is None:
+        return []
     cov = data.back(data.variances * data.modes(torch.ones_like(data.center))) if data.cov is None else data.cov
     return [data.center.cpu(), cov.cpu()]
 

@@ -23,8 +23,7 @@ from ...airfoil import cst
 from ...airfoil.aero import NeuralFoil
 from ...exact import Gaussian
 from ...layout import Layout, Variable
-from ...model import Model, Recipe
-from ...network import EnergyNet
+from ...priors import EnergyNet, Model, Recipe
 from ...train import Levels, fit
 
 __all__ = ["blends", "condition_layout", "polars", "recorded", "require_condition", "train"]

@@ -41,7 +41,7 @@ def flow(*, bodies: int = 1, count: int = 16, seed: int = 0, reynolds: float = 2
     """
     import torch
 
-    from ...model import Model, zoo
+    from ...priors import Model, zoo
     from ..directory import writable
     from . import report
     from .question import ANY

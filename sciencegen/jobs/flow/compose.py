@@ -31,7 +31,7 @@ from torch import Tensor
 
 from ...energy import Energy
 from ...layout import Layout, View
-from ...network import Preconditioned
+from ...priors import Prior
 from .laws import obeyed
 from .question import forces
 
@@ -85,13 +85,13 @@ class Superposed:
 Composition = Shared | Superposed
 
 
-def superposed(layout: Layout, energy: Preconditioned, bodies: int) -> Superposed:
+def superposed(layout: Layout, energy: Prior, bodies: int) -> Superposed:
     """A state for each of ``bodies``: the prior's energies add up."""
     many = enlarge(layout, bodies, tuple(layout.variables))
     return Superposed(many, energy.on(reduce(and_, (many[part].each() for part in many.variables))))
 
 
-def shared(layout: Layout, energy: Preconditioned, bodies: int) -> Shared:
+def shared(layout: Layout, energy: Prior, bodies: int) -> Shared:
     """One flow for all of ``bodies``, counted once."""
     many = enlarge(layout, bodies)
     prior = energy.on(bodies_view(many))

@@ -21,9 +21,8 @@ from torch import Tensor
 
 from ...exact import Gaussian
 from ...layout import Layout, Variable, View
-from ...model import Model, Recipe
-from ...network import Denoiser
 from ...physics import pool
+from ...priors import Denoiser, Model, Recipe
 from ...train import Levels, fit
 
 __all__ = ["FULL", "REACH", "SMALL", "Setup", "distance", "image", "parts", "prior_layout", "read", "train"]

@@ -23,8 +23,8 @@ from torch import Tensor
 from ...energy import Residual
 from ...layout import Layout
 from ...mcmc import HMC
-from ...network import Preconditioned
 from ...noise import spares
+from ...priors import Prior
 from ...sample import Ancestral, Sampler, karras
 from ...tasks import Problem, Result, design
 from .compose import Composition, enlarge, superposed
@@ -75,7 +75,7 @@ class Study:
     """
 
     layout: Layout
-    energy: Preconditioned
+    energy: Prior
     bodies: int = 1
     reynolds: float = 250.0
     price: float = 1.2
@@ -83,7 +83,7 @@ class Study:
     sampler: Sampler = field(default_factory=few_steps)
     limits: Limits = Limits()
     law: float | None = 0.1
-    composed: Callable[[Layout, Preconditioned, int], Composition] = superposed
+    composed: Callable[[Layout, Prior, int], Composition] = superposed
     judge: Judge = Judge(24, 8.5, 0.35)
     lift: tuple[float, float] = ANY
     tolerance: float = 0.04

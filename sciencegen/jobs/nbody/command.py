@@ -36,7 +36,7 @@ def nbody(*, bodies: int = 4, frames: int = 44, count: int = 50, seed: int = 0, 
     """
     import torch
 
-    from ...model import Model, zoo
+    from ...priors import Model, zoo
     from ..directory import writable
     from . import report
     from .study import Study

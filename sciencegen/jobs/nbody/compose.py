@@ -25,7 +25,7 @@ import torch
 from ...energy import Energy
 from ...layout import Layout, View
 from ...nets.bodies import Bodies
-from ...network import Denoiser
+from ...priors import Denoiser
 from .prior import within
 
 __all__ = ["STRIDE", "Known", "bethe", "chain", "compose", "enlarge", "require_pair", "summed"]

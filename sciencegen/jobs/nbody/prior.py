@@ -23,9 +23,8 @@ from torch.utils.data import Dataset
 
 from ...exact import Gaussian
 from ...layout import Layout, Variable, View
-from ...model import Model, Recipe
-from ...network import Denoiser
 from ...physics.nbody import NBody
+from ...priors import Denoiser, Model, Recipe
 from ...train import Levels, fit
 
 __all__ = ["FULL", "SMALL", "Setup", "Windows", "energy", "parts", "prior_layout", "read", "train", "within"]

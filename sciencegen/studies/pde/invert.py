@@ -23,9 +23,9 @@ from torch import Tensor
 from ...energy import Energy
 from ...layout import Layout
 from ...measure import Measurement
-from ...model import Model, zoo
 from ...observations import Observations, observe
 from ...physics import SYSTEMS, Part, System, resolve
+from ...priors import Model, zoo
 from ...result import Result
 from ...sample import Multistep, karras
 from ...tasks import Problem, invert

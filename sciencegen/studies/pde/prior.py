@@ -24,10 +24,9 @@ from torch.utils.data import Dataset
 
 from ...exact import Gaussian
 from ...layout import Layout
-from ...model import Model
 from ...nets.suited import suited
-from ...network import Denoiser
 from ...physics import Part, System, resolve
+from ...priors import Denoiser, Model
 from ...recipe import Recipe
 from ...train import fit
 from .pairs import orders, pair_layout, pairs

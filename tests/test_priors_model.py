@@ -12,13 +12,12 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-import sciencegen.model
+import sciencegen
 from oracles import close, covariance, normal
 from sciencegen.exact import Gaussian
 from sciencegen.layout import Layout, Variable
-from sciencegen.model import Model, Recipe, zoo
 from sciencegen.nets.mlp import MLP
-from sciencegen.network import Denoiser, EnergyNet
+from sciencegen.priors import Denoiser, EnergyNet, Model, Recipe, zoo
 
 LAYOUT = Layout(
     speed=Variable((2,), loc=torch.tensor([1.0, 2.0]), scale=3.0, dims=("x",), units="m/s", coords={"x": [0.0, 0.5]}),
@@ -78,7 +77,7 @@ def test_the_score_in_a_fresh_process_is_the_same(tmp_path):
     torch.save(x, tmp_path / "x")
     program = """
 import sys, torch
-from sciencegen.model import Model
+from sciencegen.priors import Model
 for name in sys.argv[1:]:
     energy = Model.load(name).energy
     torch.save([energy.score(torch.load("x"), s).detach() for s in (0.01, 1.0)], name + ".scores")
@@ -236,7 +235,7 @@ def test_energy_and_layout_must_agree():
     with pytest.raises(ValueError, match="expected the energy of the layout's whole state"):
         Model(Layout(u=(4,)), energy(Denoiser), RECIPES[Denoiser])
     part = energy(Denoiser, marginals=[[0, 1]]).marginal(LAYOUT["speed"])
-    with pytest.raises(ValueError, match="an energy of 2 of 5"):
+    with pytest.raises(ValueError, match="of 5 numbers and Denoiser.marginal.*of 2; expected"):
         Model(LAYOUT, part, RECIPES[Denoiser])
 
 
@@ -313,7 +312,7 @@ def test_configurations_that_do_not_fit_the_weights(saved, change):
 @pytest.mark.parametrize("path", ["os.system", "sciencegen.__main__.main", "sciencegen.cli.main"])
 def test_classes_of_other_packages_are_refused(saved, path, which):
     edit(saved, lambda c: c[which].update({"class": path}))
-    refused(saved, f"got the class {path}; expected one in sciencegen.net")
+    refused(saved, f"got the class {path}; expected one in sciencegen")
 
 
 # --- the zoo ----------------------------------------------------------------------------------------------------
@@ -321,7 +320,7 @@ def test_classes_of_other_packages_are_refused(saved, path, which):
 def test_the_zoo_is_a_folder_of_the_package(tmp_path, monkeypatch):
     model().save(tmp_path / "zoo" / "wing")
     (tmp_path / "zoo" / "__init__.py").touch()
-    monkeypatch.setattr(sciencegen.model.importlib.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr("importlib.resources.files", lambda package: tmp_path)
     assert zoo("wing").training["data"] == "a wind tunnel"
     with pytest.raises(KeyError, match=r"no trained prior 'wind'; this version has \['wing'\]"):
         zoo("wind")

@@ -10,7 +10,7 @@ from oracles import close, covariance, normal, within
 from sciencegen.exact import Gaussian, Mixture
 from sciencegen.layout import Layout
 from sciencegen.nets.mlp import MLP, ScalarMLP
-from sciencegen.network import Denoiser, EnergyNet
+from sciencegen.priors import Denoiser, EnergyNet
 
 KINDS = {Denoiser: MLP, EnergyNet: ScalarMLP}
 LEVELS = [2e-3, 0.05, 0.5, 2.0, 80.0]
@@ -135,7 +135,7 @@ def test_the_loss_of_the_gaussian_on_gaussian_data_is_one(kind, sigma, gaussian)
     energy = untrained(kind, gaussian, marginals=[X[1:]])
     for part, view in ((energy, X), (energy.marginal(X[1:]), X[1:])):
         with torch.no_grad():
-            loss = part.loss(view(clean), torch.tensor(sigma), view(noise))
+            loss = part.loss(clean, torch.tensor(sigma), noise)
         assert loss.shape == (count,)
         within(loss, 1, math.sqrt(2 / view.event[0]))
 
@@ -218,7 +218,7 @@ def trained(kind, steps, batch=256):
     for _ in range(steps):
         clean, noise = drawn(batch, generator).float(), torch.randn(batch, 2, generator=generator)
         sigma = torch.exp(1.2 * torch.randn(batch, 1, generator=generator) - 0.5)
-        loss = energy.loss(clean, sigma, noise).mean() + part.loss(clean[:, :1], sigma, noise[:, :1]).mean()
+        loss = energy.loss(clean, sigma, noise).mean() + part.loss(clean, sigma, noise).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -10,11 +10,11 @@ so that it is whole or not there.
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import importlib.resources
 import json
 import os
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,15 +24,15 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from .exact import Gaussian
-from .layout import Layout
-from .network import Preconditioned
-from .recipe import Recipe, module_class
+from ..layout import Layout
+from ..recipe import Recipe, module_class
+from .base import Prior
 
 __all__ = ["Model", "Recipe", "zoo"]
 
 _FORMAT = "sciencegen model 1"
-_PRIORS = ("sciencegen.network",)
+_PRIORS = ("sciencegen.priors.diffusion",)
+_MOVED = {f"sciencegen.network.{name}": f"sciencegen.priors.diffusion.{name}" for name in ("Denoiser", "EnergyNet")}
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Model:
 
     Arguments:
         layout: of the state; its size is the energy's.
-        energy: Denoiser or EnergyNet over the whole state (not a marginal of one).
+        energy: a trained prior of the whole state (not a marginal of one).
         recipe: of ``energy``'s network.
         card: Markdown on data, training, limits and licence; written from the rest if empty.
         training: JSON-ready facts: data, steps, loss, ...
@@ -51,23 +51,23 @@ class Model:
     """
 
     layout: Layout
-    energy: Preconditioned
+    energy: Prior
     recipe: Recipe
     card: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        size = self.energy.data.center.numel()
-        if self.layout.size != size or len(self.energy.rows) != size:
-            raise ValueError(f"got {self.layout} of {self.layout.size} numbers and an energy of "
-                             f"{len(self.energy.rows)} of {size}; expected the energy of the layout's whole state")
+        if self.layout.size != self.energy.size:
+            raise ValueError(f"got {self.layout} of {self.layout.size} numbers and {self.energy!r} of "
+                             f"{self.energy.size}; expected the energy of the layout's whole state")
+        self.energy.config()  # refuses a part of what a network knows
 
     def config(self) -> dict[str, Any]:
         """What ``config.json`` says, but for the checksum of the weights."""
         kind, dtype = type(self.energy), next(self.energy.parameters()).dtype
-        arguments = {"marginals": self.energy.marginals, "lowest": self.energy.lowest}
-        return {"format": _FORMAT, "version": sys.modules[__package__].__version__, "layout": self.layout.config(),
-                "energy": {"class": f"{kind.__module__}.{kind.__qualname__}", "arguments": arguments},
+        return {"format": _FORMAT, "version": importlib.metadata.version("sciencegen"),
+                "layout": self.layout.config(),
+                "energy": {"class": f"{kind.__module__}.{kind.__qualname__}", "arguments": self.energy.config()},
                 "net": self.recipe.config(), "dtype": str(dtype).removeprefix("torch."),
                 "training": dict(self.training)}
 
@@ -81,7 +81,7 @@ class Model:
         path = Path(directory)
         if path.exists() and not _is_model(path):
             raise ValueError(f"got {path}, which holds something else; expected a new name or a model's directory")
-        blank = type(self.energy)(self.recipe.build([self.recipe.path]), self.energy.data)
+        blank = self.energy.build(self.energy.config(), self.recipe.build([self.recipe.path]), self.energy.tensors())
         here, built = ({k: v.shape for k, v in e.net.state_dict().items()} for e in (self.energy, blank))
         differ = [k for k in {**here, **built} if here.get(k) != built.get(k)]
         if differ:
@@ -104,9 +104,7 @@ class Model:
         if bad:
             raise ValueError(f"got weights that are not finite, {bad[0]}; expected finite ones" +
                              (" below 65504: save with half=False" if half else ""))
-        axes = half and self.energy.data.cov is None  # those of low rank; loading makes them orthonormal again
-        data = {f"data.{k}": v.half() if axes and k == "axes" else v for k, v in self.energy.data.state_dict().items()}
-        return {k: v.detach().cpu().clone().contiguous() for k, v in {**net, **data}.items()}
+        return {k: v.detach().cpu().clone().contiguous() for k, v in {**net, **self.energy.tensors(half)}.items()}
 
     @classmethod
     def load(cls, directory: str | os.PathLike, trusted: Sequence[str] = ()) -> Model:
@@ -130,7 +128,7 @@ class Model:
 
 def zoo(name: str) -> Model:
     """A trained prior that is shipped with the package; KeyError, with the list of them, if there is none so named."""
-    root = importlib.resources.files(__package__) / "zoo"
+    root = importlib.resources.files("sciencegen") / "zoo"
     there = sorted(p.name for p in root.iterdir() if (p / "config.json").is_file()) if root.is_dir() else []
     if name not in there:
         raise KeyError(f"no trained prior '{name}'; this version has {there}")
@@ -139,14 +137,13 @@ def zoo(name: str) -> Model:
 
 
 def _energy(config: Mapping[str, Any], recipe: Recipe, weights: Mapping[str, Tensor],
-            trusted: Sequence[str]) -> Preconditioned:
-    net, gaussian = ({k.removeprefix(part): v for k, v in weights.items() if k.startswith(part)}
-                     for part in ("net.", "data."))
-    data = Gaussian.from_state(gaussian)
+            trusted: Sequence[str]) -> Prior:
     dtype = {"float32": torch.float32, "float64": torch.float64}[config["dtype"]]
-    kind = module_class(config["energy"]["class"], (*_PRIORS, *trusted))
-    energy = kind(recipe.build(trusted).to(dtype), data, **config["energy"]["arguments"]).eval()
-    energy.net.load_state_dict(net)
+    path = config["energy"]["class"]
+    kind = module_class(_MOVED.get(path, path), (*_PRIORS, *trusted))
+    others = {k: v for k, v in weights.items() if not k.startswith("net.")}
+    energy = kind.build(config["energy"]["arguments"], recipe.build(trusted).to(dtype), others).eval()
+    energy.net.load_state_dict({k.removeprefix("net."): v for k, v in weights.items() if k not in others})
     return energy
 
 
