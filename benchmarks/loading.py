@@ -6,11 +6,21 @@ ways, one after the other in one process and several times over: h5py slice by s
 and times are CPU times of the process, so that what else runs does not count as waiting; rates are medians, a ratio is
 the median over repetitions of two rates measured side by side. The bar is 0.7 of raw h5py.
 
+Then a network is trained on windows of a file that is larger than it may keep in memory, as `States` reads it, and on
+rows in memory, in turns in one process of its own: steps a second of CPU over steps a second of CPU, and the most
+memory that the process had. The bars are 0.9 and 2 GB.
+
     python benchmarks/loading.py --out runs/loading
+    python benchmarks/loading.py --out runs/loading --gigabytes 5      # the second part as it is reported
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,9 +35,12 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from sciencegen import io
+from sciencegen.nets import suited
+from sciencegen.states import States
 
-BAR = 0.7
+BAR, SPEED, MEMORY = 0.7, 0.9, 2.0
 FRAMES, LENGTH, BATCH = 40, 10, 8
+GRID, HELD = 128, 64  # of the larger file; rows in memory beside it
 
 
 def written(path: Path, samples: int, grid: int, compression: str | None) -> None:
@@ -97,6 +110,53 @@ def _rate(read: Reader, order: np.ndarray) -> float:
     return total / 1e6 / (time.process_time() - start)
 
 
+def trained(path: Path, repeats: int, turns: int = 4) -> dict[str, float]:
+    """Steps of training by turns on rows of the file and on rows in memory, and the memory of this process."""
+    start = time.process_time()
+    states = States(path, ["density"], LENGTH)
+    opened = time.process_time() - start
+    net, kept, draw = suited(states.layout).build(), states.train.some(range(HELD)), np.random.default_rng(0)
+    optimizer, rates = torch.optim.AdamW(net.parameters(), 1e-4), []
+
+    def steps(batches: DataLoader) -> float:
+        begun = time.process_time()
+        for rows in batches:
+            noise = torch.randn_like(rows)
+            loss = (net(rows + noise, torch.zeros(len(rows), 1), torch.ones_like(rows)) - noise).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return turns / (time.process_time() - begun)
+
+    for _ in range(repeats + 1):  # the first warms up
+        some = [torch.from_numpy(draw.integers(n, size=(turns, BATCH))).tolist() for n in (len(states.train), HELD)]
+        rates.append([steps(DataLoader(rows, batch_sampler=order)) for rows, order in
+                      zip((states.train, list(kept)), some)])
+    found = np.array(rates[1:])
+    return {"rows": len(states.train), "statistics_s": opened, "file_steps_s": float(np.median(found[:, 0])),
+            "memory_steps_s": float(np.median(found[:, 1])), "ratio": float(np.median(found[:, 0] / found[:, 1])),
+            "memory_GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+
+
+def larger(folder: Path, gigabytes: float, repeats: int, threads: int) -> dict[str, float]:
+    """:func:`trained` in a process of its own, on a file of so many gigabytes."""
+    path = folder / "larger.h5"
+    written(path, max(round(gigabytes * 1e9 / (4 * FRAMES * GRID**2)), 4), GRID, None)
+    command = [sys.executable, __file__, "--out", str(folder), "--train", str(path), "--repeats", str(repeats),
+               "--threads", str(threads)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return {"gigabytes": path.stat().st_size / 1e9, **json.loads(answer)}
+
+
+def training_table(row: dict[str, float]) -> Table:
+    shown = Table("file, GB", "rows", "statistics, s", "steps/s, file", "steps/s, memory", "ratio", "memory, GB",
+                  title=f"training from a file: bars {SPEED} and {MEMORY:g} GB")
+    shown.add_row(f"{row['gigabytes']:.2f}", str(row["rows"]), f"{row['statistics_s']:.0f}",
+                  f"{row['file_steps_s']:.2f}", f"{row['memory_steps_s']:.2f}", f"{row['ratio']:.3f}",
+                  f"{row['memory_GB']:.2f}")
+    return shown
+
+
 def table(rows: list[dict[str, object]]) -> Table:
     shown = Table("way", "grid", "chunks", "h5py, MB/s of CPU", "ours, MB/s of CPU", "ratio", "bar", title="loading")
     for row in rows:
@@ -110,8 +170,13 @@ def main() -> None:
     parser = arguments(__doc__, "loading.txt and loading.json")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--quick", action="store_true", help="a smaller file, fewer repetitions")
+    parser.add_argument("--gigabytes", type=float, default=0.5, help="of the file that is trained from")
+    parser.add_argument("--train", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    if args.train:
+        print(json.dumps(trained(args.train, args.repeats)))
+        return
     out, start, rows = output(args.out), time.perf_counter(), []
     samples, repeats = (16, 3) if args.quick else (32, args.repeats)
     cases = [(grid, kind, way) for grid in (64, 128) for kind in (None, "lzf", "gzip") for way in WAYS]
@@ -122,10 +187,12 @@ def main() -> None:
                 written(path, samples, grid, kind)
             rows.append({"way": name, "grid": grid, "chunks": kind or "plain",
                          **measure(path, way, floor, samples, repeats)})
+        training = larger(Path(folder), 0.05 if args.quick else args.gigabytes, repeats, args.threads)
     seconds = time.perf_counter() - start
     write_json(out / "loading.json", {**facts(), "bar": BAR, "samples": samples, "frames": FRAMES, "length": LENGTH,
-                                      "batch": BATCH, "repeats": repeats, "seconds": seconds, "results": rows})
-    emit(out / "loading.txt", [table(rows), f"{seconds:.0f} s"])
+                                      "batch": BATCH, "repeats": repeats, "seconds": seconds, "results": rows,
+                                      "training": {"bars": [SPEED, MEMORY], **training}})
+    emit(out / "loading.txt", [table(rows), training_table(training), f"{seconds:.0f} s"])
 
 
 if __name__ == "__main__":
