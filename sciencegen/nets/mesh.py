@@ -25,7 +25,7 @@ from .places import Places
 
 __all__ = ["MeshNet"]
 
-FEW = 24  # nodes of the coarsest level, all of them neighbours
+FEW = 32  # nodes of the coarsest level, all of them neighbours
 THINNED = 6  # nodes of a level for one of the next
 NEAREST = 6  # neighbours of a node, where no cells say
 
@@ -39,7 +39,7 @@ class MeshNet(nn.Module):
         points: where the nodes are, ``(nodes, 1 to 3)``.
         cells: nodes of each cell ``(cells, corners)``; without them, the nearest nodes are neighbours.
         width: features of a node.
-        blocks: of messages on each level, on the way to coarser ones and again on the way back.
+        blocks: of messages on each coarser level, on the way down and again on the way back; one on the finest.
         features: numbers that tell a block the noise level and the state's numbers.
 
     Raises:
@@ -61,7 +61,8 @@ class MeshNet(nn.Module):
         edges = _near(where) if cells is None else _joined(cells, len(where))
         while True:
             few = len(where) <= FEW
-            self.levels.append(Level(where, _all(len(where)) if few else edges, width, blocks, features))
+            here = blocks if self.levels else 1
+            self.levels.append(Level(where, _all(len(where)) if few else edges, width, here, features))
             if few:
                 break
             kept = _thinned(where, max(len(where) // THINNED, 2))
@@ -168,8 +169,9 @@ class Meet(MessagePassing):
 
     def __init__(self, width: int, edge: int) -> None:
         super().__init__(aggr="mean", node_dim=1)
-        self.ours, self.theirs = nn.Linear(width, width), nn.Linear(width, width, bias=False)
-        self.edge, self.leave = nn.Linear(edge, width, bias=False), nn.Linear(width, width)
+        told = max(width // 2, 1)  # what runs along all edges costs most
+        self.ours, self.theirs = nn.Linear(width, told), nn.Linear(width, told, bias=False)
+        self.edge, self.leave = nn.Linear(edge, told, bias=False), nn.Linear(told, width)
 
     def forward(self, h: Tensor, edges: Tensor, apart: Tensor) -> Tensor:
         """``h (N, nodes, width)``, ``edges (2, E)`` from source to target, ``apart (E, edge)``."""
@@ -177,7 +179,7 @@ class Meet(MessagePassing):
         return self.leave(told)
 
     def message(self, ours_i: Tensor, theirs_j: Tensor, apart: Tensor) -> Tensor:
-        """What one node tells another, ``(N, E, width)``."""
+        """What one node tells another, ``(N, E, width / 2)``."""
         return silu(ours_i + theirs_j + apart)
 
 
