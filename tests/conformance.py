@@ -83,11 +83,16 @@ def denoised() -> Denoised:
 
 
 def denoiser() -> Denoiser:
-    return Denoiser(awake(MLP(3, 8, 1)), gaussian(3), marginals=[[0, 2], [1]])
+    return Denoiser(awake(MLP(3, 8, 1)), gaussian(3), marginals=[[0, 2], [1]], given=[[0, 1], [0, 2]])
+
+
+def guided() -> Energy:
+    alone = denoiser().marginal(THREE[1]).on(THREE[1])
+    return alone + 2.5 * (denoiser().given(THREE[::2]) - alone)
 
 
 def energynet() -> EnergyNet:
-    return EnergyNet(awake(ScalarMLP(3, 8, 1)), gaussian(3), marginals=[[0, 2], [1]])
+    return EnergyNet(awake(ScalarMLP(3, 8, 1)), gaussian(3), marginals=[[0, 2], [1]], given=[[0, 1]])
 
 
 def decay(sigma: Tensor) -> Tensor:
@@ -124,7 +129,13 @@ CASES = [
     Case("Denoiser, diagonal", lambda: Denoiser(awake(MLP(3, 8, 1)), diagonal(3)), 3),
     Case("Denoiser, one variance", lambda: Denoiser(awake(MLP(3, 8, 1)), scalar(3)), 3),
     Case("Denoiser of low rank", lambda: Denoiser(awake(MLP(5, 8, 1)), low_rank(5, 2)), 5),
+    Case("Denoiser, given", lambda: denoiser().given(THREE[:2]), 3),
+    Case("Denoiser of low rank, given", lambda: Denoiser(awake(MLP(5, 8, 1)), low_rank(5, 2),
+                                                         given=[[3, 1]]).given(Layout(x=(5,))["x"][1:4:2]), 5),
+    Case("Denoiser, guided without a classifier", guided, 3),
     Case("EnergyNet", energynet, 3),
+    Case("EnergyNet, given", lambda: energynet().given(THREE[:2]), 3),
+    Case("EnergyNet, given and known", lambda: energynet().given(THREE[:2]).at(THREE[:2], normal(2, seed=4)), 1),
     Case("EnergyNet, diagonal", lambda: EnergyNet(awake(ScalarMLP(3, 8, 1)), diagonal(3)), 3),
     Case("EnergyNet, one variance", lambda: EnergyNet(awake(ScalarMLP(3, 8, 1)), scalar(3)), 3),
     Case("EnergyNet of low rank", lambda: EnergyNet(awake(ScalarMLP(5, 8, 1)), low_rank(5, 2), [[0, 1, 4]]), 5),

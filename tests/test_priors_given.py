@@ -59,7 +59,7 @@ def test_a_problem_in_which_a_part_is_given(kind):
     value = torch.tensor([0.3, 4.0], dtype=torch.float64)
     known = [Problem(layout, e).given(u=value) for e in (prior(kind), FORMS["dense"])]
     found = [design(p, lambda a, **_: a[..., 0] ** 2, 1.0, Heun(karras(8, 0.02, 20.0, dtype=torch.float64)), 4,
-                    torch.arange(4), progress=False) for p in known]
+                    seeds=torch.arange(4), progress=False) for p in known]
     for result in found:
         assert (abs(result.samples.u - value.numpy()) < 1e-12).all()
     close(*(torch.tensor(r.samples.b.values) for r in found), 1e-8)
