@@ -38,10 +38,10 @@ from scores import best_feasible, scores, summary, table, verdict
 from tqdm.auto import tqdm
 
 from sciencegen.airfoil.aero import Counted, NeuralFoil
-from sciencegen.jobs.airfoil.prior import condition_layout, recorded
 from sciencegen.jobs.airfoil.question import DEFAULT_POINTS, Point
-from sciencegen.jobs.airfoil.study import Study
 from sciencegen.jobs.airfoil.verify import verify
+from sciencegen.studies.airfoil.prior import condition_layout, recorded
+from sciencegen.studies.airfoil.study import AirfoilStudy
 
 # On the curve of the default points, Re CL = 1.2e6, from a dash to just above the slowest flight.
 EIGHT = tuple(Point(cl, round(1.2e6 / cl, -4)) for cl in (0.3, 0.45, 0.6, 0.75, 0.9, 1.05, 1.2, 1.3))
@@ -64,7 +64,7 @@ class Cell:
     """One row at one question and one seed, and the file that keeps it."""
 
     row: Row
-    study: Study
+    study: AirfoilStudy
     count: int
     seed: int
     file: Path
@@ -96,7 +96,7 @@ class Cell:
         return designs
 
 
-def _verified(study: Study, shapes: torch.Tensor) -> xarray.Dataset:
+def _verified(study: AirfoilStudy, shapes: torch.Tensor) -> xarray.Dataset:
     designs = study.judge(shapes)
     ten = best_feasible(designs)
     alpha = torch.as_tensor(designs["alpha"].values[ten])
@@ -112,7 +112,7 @@ def _verified(study: Study, shapes: torch.Tensor) -> xarray.Dataset:
     return designs.assign_attrs(verification=found.attrs["message"])
 
 
-def cells(args: argparse.Namespace, study: Study, out: Path) -> Iterator[list[Cell]]:
+def cells(args: argparse.Namespace, study: AirfoilStudy, out: Path) -> Iterator[list[Cell]]:
     """The cells of one question and one seed at a time, the one that sets the budget first."""
     chosen = rows(args.data)
     for points in questions(args):
@@ -127,7 +127,7 @@ def questions(args: argparse.Namespace) -> list[tuple[Point, ...]]:
     return [tuple(args.points)] if args.points else [QUESTIONS[k] for k in args.k]
 
 
-def measure(args: argparse.Namespace, study: Study, out: Path) -> dict[int, dict[str, list[dict[str, float]]]]:
+def measure(args: argparse.Namespace, study: AirfoilStudy, out: Path) -> dict[int, dict[str, list[dict[str, float]]]]:
     """Every cell's scores, ``[K][row][seed]``; made where they are not there."""
     measured: dict[int, dict[str, list[dict[str, float]]]] = {}
     groups = list(cells(args, study, out))
@@ -146,7 +146,7 @@ def measure(args: argparse.Namespace, study: Study, out: Path) -> dict[int, dict
     return measured
 
 
-def load_study(args: argparse.Namespace) -> tuple[Study, list[str]]:
+def load_study(args: argparse.Namespace) -> tuple[AirfoilStudy, list[str]]:
     """The study with the trained prior, and which rows are left out where there is none."""
     try:
         model = airfoil_prior(args.model)
@@ -155,8 +155,8 @@ def load_study(args: argparse.Namespace) -> tuple[Study, list[str]]:
             raise ValueError(f"{error}; without a trained prior give --evaluations, as {OURS} cannot set the budget, "
                              "and only the classical rows are made") from error
         learned = [name for name, row in rows(args.data).items() if row.learned]
-        return Study(condition_layout(recorded(args.data, "train"), ANGLES), None), learned
-    return Study(model.layout, model.energy), []
+        return AirfoilStudy(condition_layout(recorded(args.data, "train"), ANGLES), None), learned
+    return AirfoilStudy(model.layout, model.energy), []
 
 
 def report(args: argparse.Namespace, measured: dict[int, dict[str, list[dict[str, float]]]], out: Path,

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from sciencegen.jobs.airfoil.prior import require_condition
 from sciencegen.priors import Model, zoo
+from sciencegen.studies.airfoil.prior import require_condition
 
 __all__ = ["DATA", "airfoil_arguments", "airfoil_prior", "arguments", "emit", "facts", "output", "whole", "write_json"]
 

@@ -39,11 +39,11 @@ from flow_design.training_set import Members, read
 from tqdm.auto import tqdm
 
 from sciencegen.airfoil import write_dat
-from sciencegen.jobs.flow.judge import Judge
+from sciencegen.studies.flow.solver import MeanForces
 
 HELD_OUT = DATA.with_name("flows_test.h5")
-COARSE = Judge(24, time=8.5, mean=0.35, compiled=True)
-SHORT = Judge(24, time=5.0, mean=0.4, compiled=True)
+COARSE = MeanForces(24, time=8.5, mean=0.35, compiled=True)
+SHORT = MeanForces(24, time=5.0, mean=0.4, compiled=True)
 BEST = 10
 COEFFICIENT = 0.3  # of the original's guidance, the best of .03, .3, 3, 30
 
@@ -64,7 +64,7 @@ class Budget:
     spare: int = 3
     levels: int = 48
     original: int = 1000
-    judge: Judge = Judge(compiled=True)
+    judge: MeanForces = MeanForces(compiled=True)
 
 
 QUICK = Budget(2, 6, 3, 30, 4, 5, 2, 1, 6, 10, COARSE)
@@ -183,7 +183,7 @@ def _found(file: Path, settings: str) -> xarray.Dataset | None:
     return found if found is not None and found.attrs["settings"] == settings else None
 
 
-def assemble(out: Path, judge: Judge) -> None:
+def assemble(out: Path, judge: MeanForces) -> None:
     """The table of all cells there are, printed and saved."""
     cells = [json.loads(file.read_text()) for file in sorted((out / "cells").glob("*.json"))]
     told = report.table(_numbers(cell) for cell in cells)

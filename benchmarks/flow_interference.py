@@ -1,10 +1,10 @@
 """Several airfoils in one stream from flows around one: what superposition tells of their forces, beside the solver.
 
 Wings are drawn within the limits of the flow study, at angles of 0 to 25 degrees. Each is solved alone; its flow, in
-the window that a prior sees, gives the streams in which the others fly (sciencegen.jobs.flow.compose.Superposed), and
-so what the forces will be with each wing turned by the angle of its stream. The solver says what they are. Beside that,
-for the wings as they were drawn: forces alone, as if there were no others; and the control volumes of the window of the
-flows' sum, which is no flow past any of the bodies.
+the window that a prior sees, gives the streams in which the others fly (sciencegen.studies.flow.compose.Superposed),
+and so what the forces will be with each wing turned by the angle of its stream. The
+solver says what they are. Beside that, for the wings as they were drawn: forces alone, as if there were no others; and
+the control volumes of the window of the flows' sum, which is no flow past any of the bodies.
 
     python benchmarks/flow_interference.py --out runs/flow_interference [--bodies 2 3] [--count 24]
     python benchmarks/flow_interference.py --quick --out runs/flow_interference_quick
@@ -26,13 +26,13 @@ from tqdm.auto import tqdm
 
 from sciencegen import metrics
 from sciencegen.exact import Gaussian
-from sciencegen.jobs.flow.compose import stream, superposed
-from sciencegen.jobs.flow.judge import efficiency
-from sciencegen.jobs.flow.prior import image, prior_layout
-from sciencegen.jobs.flow.question import forces
-from sciencegen.jobs.flow.trace import CORNER, pixels
-from sciencegen.jobs.flow.wings import Limits, Wings
 from sciencegen.physics import Flow, Outline, pool
+from sciencegen.studies.flow.compose import stream, superposed
+from sciencegen.studies.flow.constraints import forces
+from sciencegen.studies.flow.prior import image, prior_layout
+from sciencegen.studies.flow.solver import efficiency
+from sciencegen.studies.flow.wing_fit import CORNER, pixels
+from sciencegen.studies.flow.wings import Limits, Wings
 
 REYNOLDS, ALPHA = 250.0, (0.0, 25.0)
 SIDE, LATE, APART = 64, 12, (33, 31, 29)  # pixels of a window; frames that are averaged; frames of a window

@@ -19,6 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from statistics import median
 from typing import Any
 
@@ -30,8 +31,10 @@ from flow_design.ours import Original, averaged
 from rich.table import Table
 from tqdm.auto import tqdm
 
-from sciencegen.jobs.flow.study import Study
 from sciencegen.priors import Model, zoo
+from sciencegen.studies.ensemble import Ensemble
+from sciencegen.studies.flow.study import FlowStudy
+from sciencegen.studies.stages import Solve
 
 BAR = 50.0
 OURS, PROPOSED = "ours, generated", "ours, until the first call of a solver"
@@ -69,18 +72,20 @@ class Case:
         return dict(zip(self.rows, found, strict=True))
 
 
-def ours(study: Study, count: int, spare: int) -> list[Case]:
+def ours(study: FlowStudy, count: int, spare: int) -> list[Case]:
     """Samples alone; and the study as a user runs it, up to the first call of a solver, ``count`` of ``spare`` times as
     many."""
     study, steps = replace(study, spare=spare), len(study.sampler.sigmas) - 1
 
     def samples(repeat: int) -> Iterator[dict[str, float]]:
-        study.generate(spare * count, torch.arange(spare * count) + repeat * 2**20, progress=False)
+        study.sample(spare * count, torch.arange(spare * count) + repeat * 2**20, progress=False)
         yield {}
 
     def proposed(repeat: int) -> Iterator[dict[str, float]]:
-        _, traced = study.propose(count, torch.arange(count) + repeat * 2**20, progress=False)
-        yield {"traced": int((traced.reason == "").sum()), "sampled": count}
+        designs = Ensemble.asked(count, torch.arange(count) + repeat * 2**20, progress=False)
+        for stage in takewhile(lambda stage: not isinstance(stage, Solve), study.stages):
+            designs = stage(designs)
+        yield {"traced": int(designs.good.sum()), "sampled": count}
 
     return [Case((name,), run, parameters(study.energy), steps, steps, count)
             for name, run in ((OURS, samples), (PROPOSED, proposed))]
@@ -101,7 +106,7 @@ def original(recipe: Recipe, name: str, count: int, steps: int, guided: bool) ->
     return Case((name,), run, size, recipe.steps, steps, count)
 
 
-def small(study: Study, count: int, steps: int, whole: int) -> Case:
+def small(study: FlowStudy, count: int, steps: int, whole: int) -> Case:
     """The original's recipe on our prior."""
     made, row = averaged(study.layout, study.energy, study.bodies), Original(SMALL, study, 1.0, max(steps, 2))
 
@@ -112,7 +117,7 @@ def small(study: Study, count: int, steps: int, whole: int) -> Case:
     return Case((SMALL,), run, parameters(study.energy), whole, row.steps, count)
 
 
-def cases(study: Study, recipe: Recipe, count: int, spare: int, steps: int) -> list[Case]:
+def cases(study: FlowStudy, recipe: Recipe, count: int, spare: int, steps: int) -> list[Case]:
     """All, in the order of their turns."""
     return [*ours(study, count, spare), small(study, count, 10 * steps, recipe.steps),
             original(recipe, PLAIN, count, steps, False), original(recipe, GUIDED, count, steps, True),
@@ -190,7 +195,7 @@ def notes(found: Mapping[str, Any]) -> list[str]:
             f"not traced. {found['seconds']:.0f} s."]
 
 
-def report(args: Any, study: Study, recipe: Recipe, start: float) -> dict[str, Any]:
+def report(args: Any, study: FlowStudy, recipe: Recipe, start: float) -> dict[str, Any]:
     """Everything, as the record has it."""
     rows = measure(cases(study, recipe, args.count, args.spare, args.steps), args.repeats)
     chosen = f"{args.count} designs of {study.bodies} bodies"
@@ -220,7 +225,7 @@ def main() -> None:
     except ValueError as error:
         raise SystemExit(f"error: {error}") from error
     model = zoo("flow") if args.model is None else Model.load(args.model)
-    study = Study(model.layout, model.energy.requires_grad_(False), bodies=2)
+    study = FlowStudy(model.layout, model.energy.requires_grad_(False), bodies=2)
     recipe = Recipe(Predictor().requires_grad_(False), Forces().requires_grad_(False))
     found = report(args, study, recipe, start)
     write_json(out / "flow_speed.json", found)

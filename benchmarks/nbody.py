@@ -32,9 +32,9 @@ from nbody.ours import Composed, Designed, Flown, Turned, countings
 from nbody.scoring import scores, summary
 from tqdm.auto import tqdm
 
-from sciencegen.jobs.nbody.prior import read
-from sciencegen.jobs.nbody.study import Study, few_steps
 from sciencegen.priors import Model, zoo
+from sciencegen.studies.nbody.prior import read
+from sciencegen.studies.nbody.study import NBodyStudy, few_steps
 
 CELLS = ("2x24", "2x34", "2x44", "2x54", "2x94", "4x24", "4x44", "8x24", "8x44")
 ROLLOUTS = 40  # of the study, to turn ends round and to refine
@@ -46,7 +46,7 @@ Row = Callable[[floors.Question], Flown]
 
 def rows(bodies: int, frames: int, model: Model, data: Path | None, device: str) -> dict[str, tuple[str, Row]]:
     """By name, who makes the trajectory and the row: floors first, then the countings, then the study."""
-    study = Study(model.layout, model.energy, bodies, frames, sampler=few_steps(device=device))
+    study = NBodyStudy(model.layout, model.energy, bodies, frames, sampler=few_steps(device=device))
     law = replace(study, law=LAW)
     found: dict[str, tuple[str, Row]] = {}
     classical = [floors.Random(), floors.Packing(), Backwards(), floors.BestOf(SPENT), floors.BestOf(100),

@@ -31,12 +31,12 @@ from tqdm.auto import tqdm
 from sciencegen import metrics
 from sciencegen.energy import Energy
 from sciencegen.exact import Gaussian
-from sciencegen.jobs.airfoil.prior import QUANTITIES, recorded
 from sciencegen.layout import View
 from sciencegen.mcmc import HMC
 from sciencegen.noise import Noise
 from sciencegen.priors import Model
 from sciencegen.sample import Ancestral, karras
+from sciencegen.studies.airfoil.prior import QUANTITIES, recorded
 from sciencegen.tasks import Problem, invert
 
 SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)

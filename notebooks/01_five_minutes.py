@@ -28,12 +28,12 @@ from matplotlib import pyplot
 
 from sciencegen.airfoil import cst
 from sciencegen.exact import Gaussian
-from sciencegen.jobs.airfoil import report
-from sciencegen.jobs.airfoil.picture import draw
 from sciencegen.jobs.airfoil.question import Point, Requirements
-from sciencegen.jobs.airfoil.study import Study, compose
 from sciencegen.priors import zoo
 from sciencegen.result import Result
+from sciencegen.studies.airfoil import report
+from sciencegen.studies.airfoil.picture import draw
+from sciencegen.studies.airfoil.study import AirfoilStudy, compose
 
 COUNT = int(os.environ.get("SCIENCEGEN_COUNT", 32))
 pyplot.rcParams.update({"figure.dpi": 65, "savefig.dpi": 65})
@@ -81,7 +81,7 @@ three + Gaussian(torch.zeros(18), 4 * torch.ones(18)).on(shape)
 
 # %%
 points = (Point(0.4, 3e6), Point(0.8, 1.5e6), Point(1.2, 1e6))
-study = Study(prior.layout, prior.energy, points, Requirements(thickness=0.12, cm=-0.133))
+study = AirfoilStudy(prior.layout, prior.energy, points, Requirements(thickness=0.12, cm=-0.133))
 result = study.run(COUNT, seeds=torch.arange(COUNT))  # seeds: the same ones give the same designs
 print(result)
 
@@ -112,7 +112,7 @@ def climb_first(cd, **_):
     return (cd * torch.tensor([0.1, 0.1, 0.8])).sum(-1)
 
 
-climber = Study(prior.layout, prior.energy, points, study.requirements, climb_first)
+climber = AirfoilStudy(prior.layout, prior.energy, points, study.requirements, climb_first)
 climbing = climber.run(COUNT, seeds=torch.arange(COUNT))
 
 for name, found in (("mean drag", result), ("climb first", climbing)):
@@ -142,7 +142,9 @@ again.samples.identical(result.samples)
 # `NaN`, never a guess, and the message says why.
 
 # %%
-verified = report.confirm(study, result, best=3)
-print(verified.attrs["message"])
-for i in range(verified.sizes["sample"]):
-    print(f"design {i + 1}: NeuralFoil {1e4 * result.fun[i]:.1f} counts, XFOIL {1e4 * float(verified.fun[i]):.1f}")
+best = result.samples.isel(sample=slice(3)).assign(fun=("sample", result.fun[:3]))
+verified = report.confirm(study, best, best=3)
+print(verified.xfoil_cd.attrs["message"])
+for i in range(3):
+    ours, theirs = 1e4 * result.fun[i], 1e4 * verified.xfoil_fun.values[i]
+    print(f"design {i + 1}: NeuralFoil {ours:.1f} counts, XFOIL {theirs:.1f}")

@@ -28,13 +28,13 @@ import torch
 from matplotlib import pyplot
 
 from sciencegen.exact import Gaussian
-from sciencegen.jobs.nbody.compose import compose
-from sciencegen.jobs.nbody.picture import draw
-from sciencegen.jobs.nbody.study import Study, few_steps, to_centre
 from sciencegen.layout import Layout
 from sciencegen.mcmc import HMC
 from sciencegen.priors import zoo
 from sciencegen.sample import Ancestral, Euler, karras
+from sciencegen.studies.nbody.compose import compose
+from sciencegen.studies.nbody.picture import draw
+from sciencegen.studies.nbody.study import NBodyStudy, few_steps, to_centre
 
 COUNT = int(os.environ.get("SCIENCEGEN_COUNT", 4))
 pyplot.rcParams.update({"figure.dpi": 65, "savefig.dpi": 65})
@@ -103,8 +103,8 @@ for weight, term in zip(four.weights, four.energies):
 # %%
 results = {}
 for bodies in (2, 4, 8):
-    study = Study(prior.layout, prior.energy, bodies=bodies, frames=24, sampler=few_steps(12, 1))
-    results[bodies] = study.run(COUNT, seeds=torch.arange(COUNT), rollouts=20)
+    study = NBodyStudy(prior.layout, prior.energy, bodies, frames=24, sampler=few_steps(12, 1), rollouts=20)
+    results[bodies] = study.run(COUNT, seeds=torch.arange(COUNT))
 results[4]
 
 # %% [markdown]

@@ -24,14 +24,14 @@ from flow_design.surrogate import Surrogate, trained
 from flow_design.training_set import Members, read
 
 from sciencegen.airfoil import cst
-from sciencegen.jobs.flow.judge import Judge, efficiency
-from sciencegen.jobs.flow.trace import pixels
-from sciencegen.jobs.flow.wings import Limits, Wings, gaps
+from sciencegen.studies.flow.solver import MeanForces, efficiency
+from sciencegen.studies.flow.wing_fit import pixels
+from sciencegen.studies.flow.wings import Limits, Wings, gaps
 
 HELD_OUT = DATA.with_name("flows_test.h5")
 LIMITS = Limits()
 SPACE = Space.of(DATA, LIMITS)
-BRIEF = Judge(12, time=0.5, mean=0.5)
+BRIEF = MeanForces(12, time=0.5, mean=0.5)
 HALF = math.sqrt(3) / 2
 
 

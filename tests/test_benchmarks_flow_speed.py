@@ -30,8 +30,8 @@ from flow_design.original_nets import (
 )
 from rich.console import Console
 
-from sciencegen.jobs.flow.study import Study, few_steps
 from sciencegen.priors import zoo
+from sciencegen.studies.flow.study import FlowStudy, few_steps
 
 
 def little(bodies=2, steps=20, coefficient=2e-4):
@@ -139,7 +139,7 @@ def test_a_row_of_a_case_has_the_time_since_its_beginning_scaled_to_a_whole_run(
 @pytest.fixture(scope="module")
 def found():
     prior = zoo("flow")
-    study = Study(prior.layout, prior.energy.requires_grad_(False), 2, sampler=few_steps(4))
+    study = FlowStudy(prior.layout, prior.energy.requires_grad_(False), 2, sampler=few_steps(4))
     nets = Predictor((8, 16), (1, 1), 16), Forces((8, 16), (1, 1))
     recipe = Recipe(*(net.requires_grad_(False) for net in nets), steps=50)
     asked = argparse.Namespace(count=2, spare=1, steps=1, repeats=2, threads=1)

@@ -14,13 +14,13 @@ import torch
 from sciencegen import cli
 from sciencegen.airfoil import cst, write_dat
 from sciencegen.exact import Gaussian
-from sciencegen.jobs.airfoil import report
-from sciencegen.jobs.airfoil.prior import condition_layout, recorded
 from sciencegen.jobs.airfoil.question import Point, Requirements
-from sciencegen.jobs.airfoil.study import Study
 from sciencegen.layout import Layout
 from sciencegen.priors import EnergyNet, Model, Recipe
 from sciencegen.result import Result
+from sciencegen.studies.airfoil import report
+from sciencegen.studies.airfoil.prior import condition_layout, recorded
+from sciencegen.studies.airfoil.study import AirfoilStudy
 
 pytest.importorskip("neuralfoil")
 pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
@@ -113,7 +113,7 @@ def spoilt(kind: str) -> np.ndarray:
 @pytest.mark.parametrize("kind, texts", [
     ("three", ("got 3 distinct points", "expected at least 10")),
     ("nan", ("got 1 numbers that are not finite", "correct the rows")),
-    ("crossing", ("crosses itself near", "expected one loop")),
+    ("crossing", ("turns back near", "expected one airfoil")),
 ])
 def test_a_bad_reference_is_refused(run, tmp_path, kind, texts):
     file = tmp_path / "foil.dat"
@@ -177,9 +177,8 @@ def test_brackets_in_a_message_are_shown_as_they_are(run, tmp_path, monkeypatch)
     def missing(*_):
         raise ImportError('no neuralfoil; pip install "sciencegen[aero]"')
 
-    monkeypatch.setattr(report, "baselines", missing)
-    monkeypatch.setattr(report, "load_objective", missing)
-    refused(run("--objective", "x.py"), tmp_path / "out", 'pip install "sciencegen[aero]"')
+    monkeypatch.setattr(report, "read_reference", missing)
+    refused(run("--reference", "x.dat"), tmp_path / "out", 'pip install "sciencegen[aero]"')
 
 
 @pytest.mark.parametrize("words", [("--verify", "wish"), ("--count", "many"), ("--no-such-word", "1")])
@@ -214,11 +213,12 @@ def test_a_design_from_the_command_line_is_the_python_call(run, tmp_path, model)
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert names == {"result.nc", "design_01.dat", "design_02.dat", "designs.png", "config.json"}
     result, trained = Result.load(tmp_path / "out" / "result.nc"), Model.load(model)
-    study = Study(trained.layout, trained.energy, (Point(0.5, 2e6),), Requirements(cm=-0.1), lambda cd, **_: cd[..., 0])
+    study = AirfoilStudy(trained.layout, trained.energy, (Point(0.5, 2e6),), Requirements(cm=-0.1),
+                         lambda cd, **_: cd[..., 0])
     wanted = study.run(2, torch.arange(2) + 3 * 2**20, progress=False)
     np.testing.assert_array_equal(result.samples["shape"], wanted.samples["shape"])
     np.testing.assert_array_equal(result.seeds, wanted.seeds)
-    config = json.loads((tmp_path / "out" / "config.json").read_text())
-    assert config["points"] == ["0.5@2e6"]
-    assert config["objective"] == "objective"
-    assert config["requirements"]["cm"] == -0.1
+    record = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert record["made"]["points"] == ["0.5@2e6"]
+    assert record["made"]["objective"] == "objective"
+    assert record["made"]["requirements"]["cm"] == -0.1

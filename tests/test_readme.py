@@ -153,7 +153,7 @@ def test_nothing_is_left_to_fill_in():
 @pytest.mark.parametrize("line, message", [
     ("pip install -c no.txt -e '.[aero]'", "no such file"), ("pip install -e '.[aero,extra]'", "no such extra"),
     ("python benchmarks/no.py", "no such file"), ("python benchmarks/airfoil.py --no-such-word", "no such option"),
-    ("pytest -m fast", "no such marker"), ("sciencegen design wing", "Error"),
+    ("pytest -m fast", "no such marker"), ("sciencegen draw wing", "Error"),
     ("sciencegen design airfoil --points 0.4@1e6", "Error"), ("sciencegen design airfoil --count many", "Error"),
 ])
 def test_a_wrong_command_is_found(line, message):

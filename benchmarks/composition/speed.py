@@ -21,8 +21,8 @@ __all__ = ["batched", "compare", "looped", "timings"]
 
 def timings(directory: str | None, seconds: float, batches: Sequence[int] = (1, 10, 50)) -> list[dict[str, Any]]:
     """2 and 4 bodies, 44 frames, by the trained prior or, without one, a network of its size with random weights."""
-    from sciencegen.jobs.nbody.prior import SMALL, energy, prior_layout
     from sciencegen.priors import Model
+    from sciencegen.studies.nbody.prior import SMALL, energy, prior_layout
 
     from .trained import view
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sciencegen.energy import Energy
-from sciencegen.jobs.nbody.prior import prior_layout
 from sciencegen.physics.nbody import NBody
 from sciencegen.priors import Model
+from sciencegen.studies.nbody.prior import prior_layout
 from sciencegen.view import View
 
 from .original import Averaged

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sciencegen.jobs.flow.judge import Judge
-from sciencegen.jobs.flow.wings import Wings
+from sciencegen.studies.flow.solver import MeanForces
+from sciencegen.studies.flow.wings import Wings
 
 from .question import Designed, Meter, Question
 from .searches import Seen
@@ -39,7 +39,7 @@ class Descent:
     """
 
     space: Space
-    judge: Judge
+    judge: MeanForces
     evaluations: int
     explored: int = 3
     alpha: tuple[float, float] = (0.0, 15.0)

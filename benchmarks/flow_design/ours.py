@@ -19,25 +19,25 @@ import torch
 from nbody.ours import Averaged
 from torch import Tensor
 
-from sciencegen.jobs.flow.compose import Shared, bodies_view, enlarge, shared, stream
-from sciencegen.jobs.flow.judge import Judge
-from sciencegen.jobs.flow.prior import distance
-from sciencegen.jobs.flow.question import clearance, forces
-from sciencegen.jobs.flow.study import Study, few_steps
-from sciencegen.jobs.flow.trace import trace
-from sciencegen.jobs.flow.wings import Wings
 from sciencegen.layout import Layout
 from sciencegen.noise import Noise
 from sciencegen.priors import Prior, zoo
 from sciencegen.result import Result
 from sciencegen.sample import Ancestral, karras
+from sciencegen.studies.flow.compose import Shared, bodies_view, enlarge, shared, stream
+from sciencegen.studies.flow.constraints import clearance, forces
+from sciencegen.studies.flow.prior import distance
+from sciencegen.studies.flow.solver import MeanForces
+from sciencegen.studies.flow.study import FlowStudy, few_steps
+from sciencegen.studies.flow.wing_fit import fit_wings
+from sciencegen.studies.flow.wings import Wings
 
 from .question import Designed, Question
 
 __all__ = ["Original", "Ours", "ours"]
 
 
-def ours(judge: Judge, evaluations: int, imagined: int, spare: int, levels: int, coefficient: float, steps: int
+def ours(judge: MeanForces, evaluations: int, imagined: int, spare: int, levels: int, coefficient: float, steps: int
          ) -> dict[str, tuple[dict[str, Any], Callable[[], Any]]]:
     """By name what the rows of the composed prior spend, and what makes them.
 
@@ -45,9 +45,9 @@ def ours(judge: Judge, evaluations: int, imagined: int, spare: int, levels: int,
     gradients from random starts; ``imagined``, ``spare`` and ``levels`` are ours, ``coefficient`` and ``steps`` the
     original's.
     """
-    def study(**settings: Any) -> Study:
+    def study(**settings: Any) -> FlowStudy:
         prior = zoo("flow")
-        return Study(prior.layout, prior.energy.requires_grad_(False), judge=judge, sampler=few_steps(levels),
+        return FlowStudy(prior.layout, prior.energy.requires_grad_(False), solver=judge, sampler=few_steps(levels),
                      **settings)
 
     def row(name: str, count: int | None = None, **settings: Any) -> tuple[dict[str, Any], Callable[[], Any]]:
@@ -80,7 +80,7 @@ class Ours:
     """The study as a user runs it; ``count`` designs instead of the question's."""
 
     name: str
-    study: Study
+    study: FlowStudy
     count: int | None = None
 
     def __call__(self, question: Question) -> Designed:
@@ -94,7 +94,7 @@ class Original:
     """The original's composition and guidance, ``steps`` of them; its designs are traced as ours are."""
 
     name: str
-    study: Study
+    study: FlowStudy
     coefficient: float
     steps: int = 1000
 
@@ -105,7 +105,7 @@ class Original:
         seeds = torch.arange(question.count) + question.seed * 2**20
         x = self.sample(layout, prior, seeds, question.reynolds)
         parts = layout.unpack(x)
-        wings = trace(parts["body"], question.limits).wings
+        wings = fit_wings(parts["body"], question.limits).wings
         return Designed(Wings(*(part.double() for part in wings)), parts["force"], parts["flow"])
 
     @torch.no_grad()
@@ -149,4 +149,4 @@ def handed(result: Result) -> Designed:
     found = {k: torch.tensor(result.samples[k].values) for k in ("shape", "chord", "alpha", "centre", "force", "flow")}
     wings = Wings(*(found[k].double() for k in Wings._fields))
     flow = stream(found["flow"]) if "part" in result.samples["flow"].dims else found["flow"]
-    return Designed(wings, found["force"], flow, int(result.config.get("solves", 0)), math.nan)
+    return Designed(wings, found["force"], flow, int(result.config["spent"].get("solves", 0)), math.nan)

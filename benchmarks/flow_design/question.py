@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sciencegen.jobs.flow.judge import Judge, efficiency
-from sciencegen.jobs.flow.wings import Limits, Wings
+from sciencegen.studies.flow.solver import MeanForces, efficiency
+from sciencegen.studies.flow.wings import Limits, Wings
 
 __all__ = ["Designed", "Meter", "Question", "Row"]
 
@@ -56,7 +56,7 @@ class Row(Protocol):
 class Meter:
     """A judge that counts: ``calls``, and the CPU ``seconds`` of calls without a gradient."""
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: MeanForces) -> None:
         self.judge, self.calls, self.seconds = judge, 0, 0.0
 
     def __call__(self, wings: Wings) -> Tensor:

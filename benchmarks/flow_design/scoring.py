@@ -19,8 +19,8 @@ import xarray
 from torch import Tensor
 
 from sciencegen import metrics
-from sciencegen.jobs.flow.judge import Judge, efficiency
-from sciencegen.jobs.flow.wings import Wings, gaps
+from sciencegen.studies.flow.solver import MeanForces, efficiency
+from sciencegen.studies.flow.wings import Wings, gaps
 
 from .question import Designed, Question
 
@@ -67,7 +67,7 @@ def wings_of(designs: xarray.Dataset) -> Wings:
 
 
 @torch.no_grad()
-def judged(designs: xarray.Dataset, question: Question, judge: Judge) -> xarray.Dataset:
+def judged(designs: xarray.Dataset, question: Question, judge: MeanForces) -> xarray.Dataset:
     """``designs`` with ``solved (sample, body, force)``, ``buildable`` and ``overlap``; best first, unsolved last."""
     wings = wings_of(designs)
     whole = torch.stack([part.flatten(1).isfinite().all(1) for part in wings]).all(0)
@@ -83,7 +83,7 @@ def judged(designs: xarray.Dataset, question: Question, judge: Judge) -> xarray.
 
 
 @torch.no_grad()
-def apart(found: xarray.Dataset, judge: Judge, count: int) -> xarray.Dataset:
+def apart(found: xarray.Dataset, judge: MeanForces, count: int) -> xarray.Dataset:
     """``found`` with ``alone (sample, body, force)``: each wing at its place without the others, of the best."""
     solo = torch.full(found["solved"].shape, torch.nan, dtype=torch.float64)
     which = [i for i in range(min(count, len(solo))) if bool(found["solved"][i].notnull().all())]

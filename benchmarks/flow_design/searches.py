@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sciencegen.jobs.flow.judge import Judge
+from sciencegen.studies.flow.solver import MeanForces
 
 from .question import Designed, Meter, Question
 from .space import STEEP, Space
@@ -70,7 +70,7 @@ class BestOf:
     """The best of ``calls`` drawn."""
 
     space: Space
-    judge: Judge
+    judge: MeanForces
     calls: int
 
     @property
@@ -94,7 +94,7 @@ class CrossEntropy:
     """
 
     space: Space
-    judge: Judge
+    judge: MeanForces
     calls: int
     explored: float = 0.25
     population: int = 20
@@ -122,7 +122,7 @@ class Evolution:
     """CMA-ES from the best of random wings, with a first step of ``width``."""
 
     space: Space
-    judge: Judge
+    judge: MeanForces
     calls: int
     explored: float = 0.25
     width: float = 0.25

@@ -11,8 +11,8 @@ import torch
 import xarray
 from torch import Tensor
 
-from sciencegen.jobs.flow.judge import Judge
-from sciencegen.jobs.flow.wings import Wings
+from sciencegen.studies.flow.solver import MeanForces
+from sciencegen.studies.flow.wings import Wings
 
 from .question import Designed, Meter, Question
 from .searches import Seen
@@ -63,7 +63,7 @@ class Members:
     """
 
     space: Space
-    judge: Judge
+    judge: MeanForces
     flows: Flows
     calls: int
     best: int = 20

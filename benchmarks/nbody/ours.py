@@ -1,7 +1,7 @@
 r"""Designs of the same trained pair by each way of counting it, with and without correction, and the whole study.
 
 *Averaged* is what the original does: the network's scores of a coordinate, one from each window (pair) that it is in,
-are averaged; no energy has such a score. The other countings are those of :mod:`sciencegen.jobs.nbody.compose`.
+are averaged; no energy has such a score. The other countings are those of :mod:`sciencegen.studies.nbody.compose`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from torch import Tensor
 
 from sciencegen.calls import Plan
 from sciencegen.energy import Energy, Evaluation, score_only
-from sciencegen.jobs.nbody.compose import STRIDE, Known, bethe, enlarge, summed
-from sciencegen.jobs.nbody.study import Study
 from sciencegen.layout import Layout, View
 from sciencegen.sample import Sampler, karras
+from sciencegen.studies.nbody.compose import STRIDE, Known, bethe, enlarge, summed
+from sciencegen.studies.nbody.study import NBodyStudy
 
 from .floors import Packing, Question
 from .scoring import objective
@@ -84,7 +84,7 @@ class Composed:
     """What the network alone hands over, by one way of counting; where not corrected, at as many evaluations."""
 
     name: str
-    study: Study
+    study: NBodyStudy
     counting: Counting
     corrected: bool
 
@@ -95,7 +95,7 @@ class Composed:
 
         study = replace(_asked(self.study, question), composed=composed,
                         sampler=self.study.sampler if self.corrected else _plain(self.study.sampler))
-        made = study.generate(question.count, _seeds(question), progress=False)
+        made = study.sample(question.count, _seeds(question), progress=False)
         return Flown(torch.tensor(made.samples["trajectory"].values), 0.0, _evaluations(study.sampler))
 
 
@@ -104,14 +104,14 @@ class Designed:
     """The study as a user runs it: half as many again sampled, the worst dropped, the rest refined by the solver."""
 
     name: str
-    study: Study
+    study: NBodyStudy
     rollouts: int = 40
 
     def __call__(self, question: Question) -> Flown:
-        study = _asked(self.study, question)
-        made = study.run(question.count, _seeds(question), self.rollouts, progress=False)
+        study = replace(_asked(self.study, question), rollouts=self.rollouts)
+        made = study.run(question.count, _seeds(question), progress=False)
         trajectory = torch.tensor(made.samples["trajectory"].values)
-        return Flown(trajectory, made.config["rollouts_a_design"], _evaluations(study.sampler))
+        return Flown(trajectory, made.config["spent"]["rollouts"] / question.count, _evaluations(study.sampler))
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Turned:
     """All of the study but the network: its steps by the solver, from packings and random starts."""
 
     name: str
-    study: Study
+    study: NBodyStudy
     rollouts: int = 40
 
     def __call__(self, question: Question) -> Flown:
@@ -129,7 +129,7 @@ class Turned:
         with torch.no_grad():
             flown = study.solve(start)
         best = np.lexsort([study.objective(flown).numpy(), ~study.feasible(start).numpy()])[: question.count]
-        return Flown(flown[best], (2 + self.rollouts) * many.count / question.count, 0)
+        return Flown(flown[best], (1 + self.rollouts) * many.count / question.count, 0)
 
 
 def _plain(sampler: Sampler) -> Sampler:
@@ -138,7 +138,7 @@ def _plain(sampler: Sampler) -> Sampler:
     return replace(sampler, sigmas=karras(steps, low, high, dtype=sampler.sigmas.dtype), corrector=None)
 
 
-def _asked(study: Study, question: Question) -> Study:
+def _asked(study: NBodyStudy, question: Question) -> NBodyStudy:
     return replace(study, bodies=question.bodies, frames=question.frames, system=question.system,
                    objective=lambda trajectory: objective(trajectory, question.target))
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sciencegen.jobs.airfoil.study import Study
 from sciencegen.layout import Layout
 from sciencegen.sample import Heun, karras
+from sciencegen.studies.airfoil.study import AirfoilStudy
 
 from .row import MANY, Collection, affordable, buildable, flow_shortfall, judged_best
 
@@ -30,7 +30,7 @@ class Retrieval:
     name: str
     data: Collection
 
-    def __call__(self, study: Study, budget: int, count: int, seed: int) -> Tensor:
+    def __call__(self, study: AirfoilStudy, budget: int, count: int, seed: int) -> Tensor:
         """The best ``count`` of the judged; the seed changes nothing."""
         start = self.data.at_points(study)
         fun = study.objective(shape=start.shape, cd=start.at.log_cd.exp(), cm=start.at.cm,
@@ -52,7 +52,7 @@ class Samples:
     name: str
     steps: int = 30
 
-    def __call__(self, study: Study, budget: int, count: int, seed: int) -> Tensor:
+    def __call__(self, study: AirfoilStudy, budget: int, count: int, seed: int) -> Tensor:
         """The best ``count`` of as many samples as the budget can judge."""
         wanted, kept = affordable(study, torch.zeros(1, 18), budget), torch.empty(0, 18)
         for batch in range(MOST_DRAWN):
@@ -62,7 +62,7 @@ class Samples:
             kept = torch.cat([kept, shapes[buildable(study, shapes)]])
         return judged_best(study, kept[:wanted], count)
 
-    def _draw(self, study: Study, seeds: Tensor) -> Tensor:
+    def _draw(self, study: AirfoilStudy, seeds: Tensor) -> Tensor:
         layout = Layout(shape=study.layout.variables["shape"])
         prior, sampler = study.energy.marginal(study.layout["shape"]), Heun(karras(self.steps, low=0.02, high=20.0))
         x = sampler(prior, sampler.noise(len(seeds), layout.size, seeds), seeds)

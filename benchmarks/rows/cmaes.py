@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sciencegen.jobs.airfoil.question import AtLift, near_lift
-from sciencegen.jobs.airfoil.study import Study
+from sciencegen.studies.airfoil.study import AirfoilStudy
 
 from .row import MANY, Collection, flow_shortfall, shape_shortfall
 
@@ -44,7 +44,7 @@ class Restarts:
     newton: int = 2
     best: int = 10
 
-    def __call__(self, study: Study, budget: int, count: int, seed: int) -> Tensor:
+    def __call__(self, study: AirfoilStudy, budget: int, count: int, seed: int) -> Tensor:
         """``(10 + restarts, 18)``, or fewer."""
         start, axes = self.data.at_points(study), self._axes()
         order = torch.randperm(len(start.shape), generator=torch.Generator().manual_seed(seed)).tolist()
@@ -63,7 +63,7 @@ class Restarts:
         values, vectors = torch.linalg.eigh(torch.cov(self.data.shapes.double().T))
         return vectors * values.clamp_min(1e-12).sqrt()
 
-    def _descend(self, study: Study, budget: int, shape: Tensor, alpha: Tensor, axes: Tensor, seed: int
+    def _descend(self, study: AirfoilStudy, budget: int, shape: Tensor, alpha: Tensor, axes: Tensor, seed: int
                  ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """One run; every generation's shapes, their penalised objective and whether they seem feasible."""
         import cma
@@ -79,11 +79,11 @@ class Restarts:
             alpha = angles[value.argmin()]
         return generations
 
-    def _price(self, study: Study, shapes: int) -> int:
+    def _price(self, study: AirfoilStudy, shapes: int) -> int:
         return self.newton * shapes * len(study.points)
 
     @torch.no_grad()
-    def _evaluate(self, study: Study, shapes: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _evaluate(self, study: AirfoilStudy, shapes: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Penalised objective, whether all is met, and angles ``(n, K)``."""
         at, gap = self._at_lift(study, shapes, alpha.repeat(len(shapes), 1))
         fun = study.objective(shape=shapes, cd=at.log_cd.exp(), cm=at.cm, confidence=at.confidence)
@@ -93,7 +93,7 @@ class Restarts:
         value = fun.log() + self.penalty * (short.clamp_max(0).neg().sum(-1) + missed)
         return value.nan_to_num(UNREACHED), (short >= 0).all(-1) & (missed == 0), at.alpha
 
-    def _at_lift(self, study: Study, shapes: Tensor, alpha: Tensor) -> tuple[AtLift, Tensor]:
+    def _at_lift(self, study: AirfoilStudy, shapes: Tensor, alpha: Tensor) -> tuple[AtLift, Tensor]:
         for _ in range(self.newton):
             at, gap, slope = near_lift(study.aero, shapes, alpha, study.lifts, study.reynolds)
             alpha = at.alpha

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sciencegen.jobs.airfoil.study import Study
+from sciencegen.studies.airfoil.study import AirfoilStudy
 
 from .row import MANY
 
@@ -29,7 +29,7 @@ class Ours:
     name: str
     together: bool = True
 
-    def __call__(self, study: Study, budget: int, count: int, seed: int) -> Tensor:
+    def __call__(self, study: AirfoilStudy, budget: int, count: int, seed: int) -> Tensor:
         """All ``count`` designs, or ``(K * count, 18)``."""
         seeds = torch.arange(count) + seed * count
         questions = [study.points] if self.together else [(point,) for point in study.points]

@@ -10,9 +10,10 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sciencegen.jobs.airfoil.prior import recorded
 from sciencegen.jobs.airfoil.question import AtLift, at_lift
-from sciencegen.jobs.airfoil.study import FLOW_GAIN, FLOW_TOLERANCE, HARD, SHAPE_GAIN, SHAPE_TOLERANCE, Study
+from sciencegen.studies.airfoil.constraints import FLOW_GAIN, FLOW_TOLERANCE, HARD, SHAPE_GAIN, SHAPE_TOLERANCE
+from sciencegen.studies.airfoil.prior import recorded
+from sciencegen.studies.airfoil.study import AirfoilStudy
 
 # The referee lets all margins but the hard ones fall short by a tolerance. Who optimises is told, but for a share lost
 # to rounding.
@@ -35,7 +36,7 @@ class Row(Protocol):
     learned: bool
     seeds: int
 
-    def __call__(self, study: Study, budget: int, count: int, seed: int) -> Tensor: ...
+    def __call__(self, study: AirfoilStudy, budget: int, count: int, seed: int) -> Tensor: ...
 
 
 class Spent(Exception):
@@ -68,7 +69,7 @@ class Collection:
         """``(N, 18)``."""
         return self.rows["shape"]
 
-    def at_points(self, study: Study) -> Start:
+    def at_points(self, study: AirfoilStudy) -> Start:
         """The airfoils at the study's points, by interpolating their polars in log Re and then in lift."""
         log_re, wanted = self.rows["log_re"], study.reynolds.log10()
         right = (log_re[:, None] < wanted[:, None]).sum(-1).clamp(1, log_re.shape[1] - 1)
@@ -79,13 +80,13 @@ class Collection:
         return Start(self.shapes, at_lift(polar, ANGLES, study.lifts))
 
 
-def shape_shortfall(study: Study, shape: Tensor) -> Tensor:
+def shape_shortfall(study: AirfoilStudy, shape: Tensor) -> Tensor:
     """``(*B, 18) -> (*B, 5)``: the shape's margins over what the referee lets pass, of order one; negative is bad."""
     margins = study.requirements.shape_margins(shape)
     return (margins + margins.new_tensor(ALLOWED)) / margins.new_tensor(SHAPE_GAIN)
 
 
-def flow_shortfall(study: Study, cm: Tensor, confidence: Tensor, lift_slope: Tensor) -> Tensor:
+def flow_shortfall(study: AirfoilStudy, cm: Tensor, confidence: Tensor, lift_slope: Tensor) -> Tensor:
     """``(*B, K)`` each to ``(*B, 3 K)``: as :func:`shape_shortfall`, of each operating point's flow."""
     need = study.requirements
     parts = [(value - least + USED * tolerance) / gain for value, least, tolerance, gain
@@ -94,12 +95,12 @@ def flow_shortfall(study: Study, cm: Tensor, confidence: Tensor, lift_slope: Ten
     return torch.cat(parts, dim=-1)
 
 
-def buildable(study: Study, shape: Tensor) -> Tensor:
+def buildable(study: AirfoilStudy, shape: Tensor) -> Tensor:
     """``(*B,)``: whether the shape alone meets the requirements; costs no aerodynamic evaluation."""
     return (shape_shortfall(study, shape) >= 0).all(-1)
 
 
-def affordable(study: Study, shape: Tensor, budget: int) -> int:
+def affordable(study: AirfoilStudy, shape: Tensor, budget: int) -> int:
     """How many shapes ``budget`` rows can judge, one at least, found by judging one."""
     before = study.aero.rows
     study.judge(shape[:1])
@@ -107,7 +108,7 @@ def affordable(study: Study, shape: Tensor, budget: int) -> int:
     return max((budget - study.aero.rows) // price, 1)
 
 
-def judged_best(study: Study, shape: Tensor, count: int) -> Tensor:
+def judged_best(study: AirfoilStudy, shape: Tensor, count: int) -> Tensor:
     """The best ``count`` of ``shape (n, 18)`` by the study's own (counted) referee, feasible ones first."""
     judged = study.judge(shape)
     fun = torch.as_tensor(judged["fun"].values) + 1e3 * ~torch.as_tensor(judged["feasible"].values)

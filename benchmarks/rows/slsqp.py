@@ -11,7 +11,8 @@ import torch
 from scipy.optimize import Bounds, minimize
 from torch import Tensor
 
-from sciencegen.jobs.airfoil.study import FLOW_GAIN, Study
+from sciencegen.studies.airfoil.constraints import FLOW_GAIN
+from sciencegen.studies.airfoil.study import AirfoilStudy
 
 from .row import MANY, Collection, Spent, flow_shortfall, shape_shortfall
 
@@ -44,7 +45,7 @@ class MultiStart:
     iterations: int = 150
     precision: float = 1e-5
 
-    def __call__(self, study: Study, budget: int, count: int, seed: int) -> Tensor:
+    def __call__(self, study: AirfoilStudy, budget: int, count: int, seed: int) -> Tensor:
         """End points of as many starts as the budget allows."""
         need = study.requirements
         study = replace(study, requirements=replace(need, slack=need.slack if self.slack else 0.0))
@@ -80,7 +81,7 @@ class MultiStart:
 class Flow:
     """Objective ``()``, lift gaps ``(K,)`` and margins ``(5 + 3 K,)`` of scaled variables, and their Jacobians."""
 
-    study: Study
+    study: AirfoilStudy
     scale: Tensor
     budget: int
     last: bytes = b""

@@ -1,1 +1,1 @@
-"""Whole studies: a layout, a trained prior, an objective and a referee put together, one module each."""
+"""Studies of design: a trained prior, an objective, constraints and a solver put together, a folder each."""

@@ -1,1 +1,1 @@
-"""Airfoil design by composing one energy over several operating conditions: prior, question, study, report."""
+"""Airfoils: the question that is asked of them, and other programs' word on the answers."""

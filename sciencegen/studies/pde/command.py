@@ -47,8 +47,8 @@ def invert(name: Annotated[str, Parameter(help=f"The system: {', '.join(SYSTEMS)
     device
         Where to sample, as cpu or cuda.
     """
-    from ...jobs.directory import writable
     from ...observations import Observations
+    from ..directory import writable
     from . import invert as job
     from . import report
 
@@ -61,9 +61,11 @@ def invert(name: Annotated[str, Parameter(help=f"The system: {', '.join(SYSTEMS)
     trained, system = _known(name, model, law or example)
     observations = observations or job.example(system, trained.layout, seed)
     job.check(trained, observations, system, count, seed, steps, law)
-    out = writable(out or Path("runs") / f"invert_{_short(name)}")
+    out = out or Path("runs") / f"invert_{_short(name)}"
+    writable(out)
     result = job.solve(trained, observations, system, count, seed, steps, law, device)
     result.config.update(equation=name, data=str(data), example=example, model=str(model))
+    out.mkdir(parents=True, exist_ok=True)
     made = [observations.save(out / "observations.h5")] if example else []
     made += report.write(out, result)
     console = Console()
@@ -94,14 +96,15 @@ def train(name: Annotated[str, Parameter(help=f"The system: {', '.join(SYSTEMS)}
     """
     from dataclasses import replace
 
-    from ...jobs.directory import writable
+    from ..directory import writable
     from . import prior
 
     _numbers(grid=(grid, 1), steps=(1 if steps is None else steps, 1), pairs=(2 if pairs is None else pairs, 2))
     _usable(device)
     recipe = prior.setup(name, grid)
     recipe = replace(recipe, steps=recipe.steps if steps is None else steps, count=pairs or recipe.count)
-    out = writable(out or Path("runs") / f"{_short(name)}_{grid}")
+    out = out or Path("runs") / f"{_short(name)}_{grid}"
+    writable(out)
     model = prior.train(recipe, out, device=device)
     model.save(out / "model", half=True)
     Console().print(f"the model is {out / 'model'}; use it with: sciencegen invert {name} --model {out / 'model'} "

@@ -1,0 +1,177 @@
+"""``sciencegen design``: a shipped study, or one of your own as ``module:attribute``."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from .options import Count, Device, Out, Overwrite, Partial, Seed, Whole, at_least
+from .run import Asked, designed
+
+if TYPE_CHECKING:
+    from ..studies.study import Study
+
+__all__ = ["design"]
+
+design = App(name="design", help="Sample designs, refine them and have them judged.")
+
+POINTS = ("0.4@3e6", "0.8@1.5e6", "1.2@1e6")
+Repeated = Annotated[tuple[str, ...], Parameter(negative="")]
+
+
+@design.command
+def airfoil(*, point: Repeated = POINTS, min_thickness: float = 0.12, min_cm: float = -0.133, count: Count = 64,
+            seed: Seed = 0, out: Out = Path("runs/airfoil"), verify: Literal["xfoil", "none"] = "xfoil",
+            objective: Path | None = None, reference: Path | None = None, model: Path | None = None,
+            device: Device = "cpu", overwrite: Overwrite = False, partial: Partial = False) -> None:
+    """Design airfoils of least mean drag over several operating points.
+
+    Parameters
+    ----------
+    point
+        Operating point CL@RE: lift coefficient and chord Reynolds number; repeat it for several.
+    min_thickness
+        Least maximum thickness, chords.
+    min_cm
+        Lowest pitching moment about the quarter chord (nose up is positive).
+    verify
+        Have the ten best confirmed by XFOIL, or not.
+    objective
+        Python file with your own objective(shape, cd, cm, confidence): torch, positive, low is good. The file is run,
+        with all your rights: read it first if it is somebody else's.
+    reference
+        A .dat file to compare with.
+    model
+        Directory of a trained prior, instead of the one that is shipped.
+    """
+    from ..jobs.airfoil.question import Point, Requirements
+    from ..studies.airfoil import report
+    from ..studies.airfoil.study import AirfoilStudy, mean_drag
+    from ..studies.objective import load_objective
+
+    asked = Asked.of("design airfoil", "airfoil", point=point, min_thickness=min_thickness, min_cm=min_cm, count=count,
+                     seed=seed, verify=verify, objective=objective, reference=reference, model=model, device=device)
+    points = tuple(Point.parse(text) for text in point)
+    need = Requirements(thickness=min_thickness, cm=min_cm)
+    wanted = "objective(shape (*B, 18), cd, cm, confidence (*B, K)) -> (*B,), positive, low is good"
+    goal = mean_drag if objective is None else load_objective(objective, report.trial(len(points)), wanted, True)
+    compared = None if reference is None else report.read_reference(reference)
+    trained = asked.model()
+    study = AirfoilStudy(trained.layout, trained.energy, points, need, goal,
+                         verified=report.BEST if verify == "xfoil" else 0, reference=compared)
+    designed(study, asked, out, overwrite, partial)
+
+
+@design.command
+def flow(*, bodies: Whole = 1, count: Count = 16, seed: Seed = 0, reynolds: float = 250.0, lift: float | None = None,
+         area: float = 0.0, out: Out = Path("runs/flow"), spare: Whole = 3, refined: Whole = 1,
+         model: Path | None = None, device: Device = "cpu", overwrite: Overwrite = False, partial: Partial = False
+         ) -> None:
+    """Design airfoils in a stream, of most lift over drag together, by a prior of flows around one.
+
+    Parameters
+    ----------
+    bodies
+        How many airfoils; the prior knows one, each of several flies in the stream that the others leave.
+    reynolds
+        Of the unit chord, within what the prior was trained on.
+    lift
+        Least lift of all airfoils together, a coefficient of the unit chord.
+    area
+        Least area of each airfoil, square chords.
+    spare
+        So many times as many designs are sampled, and those solved of which the network expects most.
+    refined
+        How many of the best go down through the solver, eight calls of its gradient each.
+    model
+        Directory of a trained prior, instead of the one that is shipped.
+    """
+    from ..studies.flow.constraints import ANY
+    from ..studies.flow.study import FlowStudy
+    from ..studies.flow.wings import Limits
+
+    at_least(1, bodies=bodies, spare=spare)
+    at_least(0, refined=refined, area=area)
+    asked = Asked.of("design flow", "flow", bodies=bodies, count=count, seed=seed, reynolds=reynolds, lift=lift,
+                     area=area, spare=spare, refined=refined, model=model, device=device)
+    trained = asked.model()
+    study = FlowStudy(trained.layout, trained.energy, bodies, reynolds, spare=spare, refined=refined,
+                      limits=Limits(area=area), lift=ANY if lift is None else (lift, math.inf))
+    designed(study, asked, out, overwrite, partial)
+
+
+@design.command
+def nbody(*, bodies: Whole = 4, frames: Whole = 44, count: Count = 50, seed: Seed = 0, out: Out = Path("runs/nbody"),
+          rollouts: Whole = 40, law: float | None = None, model: Path | None = None, device: Device = "cpu",
+          overwrite: Overwrite = False, partial: Partial = False) -> None:
+    """Design starts from which discs in a box, all at one speed, end at its centre, by a prior of two of them.
+
+    Parameters
+    ----------
+    bodies
+        How many discs; the prior knows pairs.
+    frames
+        How long they fly, 15 frames a second: 24, 34, 44, ...; the prior knows 24.
+    rollouts
+        Solver rollouts by which each design is mended; 0 leaves its start as the network has it. From 16 on, half of
+        them play the design's end backwards and judge what comes of it; the others have gradients.
+    law
+        Keep samples to the solver's map from each frame to the next, up to this standard deviation (try 0.05).
+    model
+        Directory of a trained prior, instead of the one that is shipped.
+    """
+    from ..studies.nbody.study import NBodyStudy
+
+    at_least(0, rollouts=rollouts)
+    if law is not None and not law > 0:
+        raise ValueError(f"got --law {law}; expected a standard deviation above 0")
+    asked = Asked.of("design nbody", "nbody", bodies=bodies, frames=frames, count=count, seed=seed, rollouts=rollouts,
+                     law=law, model=model, device=device)
+    trained = asked.model()
+    study = NBodyStudy(trained.layout, trained.energy, bodies, frames, law=law, rollouts=rollouts)
+    designed(study, asked, out, overwrite, partial)
+
+
+@design.default
+def own(study: str, /, *, count: Count = 16, seed: Seed = 0, out: Out = Path("runs/own"), device: Device = "cpu",
+        overwrite: Overwrite = False, partial: Partial = False) -> None:
+    """Run a study: airfoil, flow, nbody (which have options of their own), or yours.
+
+    Parameters
+    ----------
+    study
+        Your own as module:attribute: a study, or a function that makes one, in a module that is installed or in the
+        working directory.
+    """
+    found = resolved(study)
+    file = sys.modules[type(found).__module__].__file__
+    asked = Asked.of(f"design {study}", None, count=count, seed=seed, device=device)
+    designed(found, replace(asked, files={"study": Path(file)} if file else {}), out, overwrite, partial)
+
+
+def resolved(text: str) -> Study:
+    """The study that ``module:attribute`` names; ValueError where there is none."""
+    from ..studies.study import Study
+
+    module, _, attribute = text.partition(":")
+    if not attribute:
+        raise ValueError(f"got the study {text}; expected airfoil, flow, nbody or module:attribute")
+    sys.path.insert(0, os.getcwd())  # an installed script does not look there
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+        found = found() if callable(found) and not isinstance(found, Study) else found
+    except Exception as error:  # the user's own module, of any kind
+        raise ValueError(f"got the study {text} ({error!r}); expected a module with a study, or a function that makes "
+                         "one") from error
+    finally:
+        sys.path.remove(os.getcwd())
+    if not isinstance(found, Study):
+        raise ValueError(f"got {type(found).__name__} from {text}; expected a sciencegen.studies.study.Study")
+    return found

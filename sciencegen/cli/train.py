@@ -1,0 +1,103 @@
+"""``sciencegen train``: the priors that are shipped, trained anew; each goes on where it was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import App
+from rich.console import Console
+
+from ..studies.pde.command import train as train_system
+from .clock import watched
+from .options import Device, Switch, Whole, at_least
+
+if TYPE_CHECKING:
+    from ..priors import Model
+
+__all__ = ["train"]
+
+train = App(name="train", help="Train a prior; resumes where it was stopped.")
+train.default(train_system)
+
+
+@train.command(name="airfoil")
+def train_airfoil(*, data: Path = Path("datasets/airfoils.nc"), out: Path = Path("runs/airfoil_prior"),
+                  steps: Whole = 22_000) -> None:
+    """Train the airfoil prior on the stored polars: about 40 minutes on 2 cores.
+
+    Parameters
+    ----------
+    data
+        The file that datasets/make_airfoils.py makes.
+    out
+        Directory of the checkpoint and, at the end, of the model (OUT/model).
+    steps
+        Optimiser steps.
+    """
+    from ..studies.airfoil.prior import train as fit_prior
+
+    finish("airfoil", out, steps, lambda: fit_prior(data, out, steps))
+
+
+@train.command(name="nbody")
+def train_nbody(*, data: Path, out: Path = Path("runs/nbody_prior"), steps: Whole | None = None,
+                full: Switch = False, device: Device = "cpu") -> None:
+    """Train the prior of two discs in a box: about an hour on one core.
+
+    Parameters
+    ----------
+    data
+        The file that datasets/make_nbody.py makes.
+    out
+        Directory of the checkpoint and, at the end, of the model (OUT/model).
+    steps
+        Optimiser steps; the recipe's own unless given.
+    full
+        The network of the original's size, for a GPU, instead of the small one.
+    """
+    from dataclasses import replace
+
+    from ..studies.nbody import prior
+
+    setup = prior.FULL if full else prior.SMALL
+    setup = setup if steps is None else replace(setup, steps=steps)
+    finish("nbody", out, setup.steps, lambda: prior.train(data, out, setup, device=device))
+
+
+@train.command(name="flow")
+def train_flow(*, data: Path, out: Path = Path("runs/flow_prior"), steps: Whole | None = None,
+               full: Switch = False, device: Device = "cpu") -> None:
+    """Train the prior of flows around one body: about two hours on one core.
+
+    Parameters
+    ----------
+    data
+        The file that datasets/make_flows.py makes, with Reynolds numbers of 200 to 300.
+    out
+        Directory of the checkpoint and, at the end, of the model (OUT/model).
+    steps
+        Optimiser steps; the recipe's own unless given.
+    full
+        The network of the data's full resolution, for a GPU, instead of the small one.
+    """
+    from dataclasses import replace
+
+    from ..studies.flow import prior
+
+    setup = prior.FULL if full else prior.SMALL
+    setup = setup if steps is None else replace(setup, steps=steps)
+    finish("flow", out, setup.steps, lambda: prior.train(data, out, setup, device=device))
+
+
+def finish(name: str, out: Path, steps: int, make: Callable[[], Model]) -> None:
+    """Train, save the model and say where it is; a directory that cannot be written to is refused before."""
+    from ..studies.directory import writable
+
+    at_least(1, steps=steps)
+    writable(out)
+    with watched(f"train {name}"):
+        model = make()
+    model.save(out / "model", half=True)
+    Console().print(f"the model is {out / 'model'}", markup=False, soft_wrap=True)

@@ -1,0 +1,40 @@
+"""``sciencegen verify``: the best designs of a run solved by another program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from .clock import watched
+from .options import Whole, at_least
+
+__all__ = ["verify"]
+
+
+def verify(run: Path, /, *, solver: Literal["xfoil", "openfoam"] = "xfoil", count: Whole = 8, workers: Whole = 2
+           ) -> None:
+    """Have the best designs of a run solved by another program; goes on where it was stopped.
+
+    Parameters
+    ----------
+    run
+        Directory that `sciencegen design airfoil` wrote; verify_SOLVER.nc is added to it.
+    solver
+        XFOIL, seconds a design; OpenFOAM, minutes an angle.
+    count
+        How many designs, the best first.
+    workers
+        How many programs at a time.
+    """
+    from ..jobs import verify as job
+    from ..jobs.airfoil.verify import ByAngle
+    from ..solvers import XFOIL
+
+    at_least(1, count=count, workers=workers)
+    with watched(f"verify {run}"):
+        found = job.verify_run(run, ByAngle(XFOIL()) if solver == "xfoil" else job.openfoam(), solver, count, workers)
+    console = Console()
+    console.print(job.table(job.read(run), job.words(run), count))
+    console.print(f"{found.attrs['message']}; see {run / f'verify_{solver}.nc'}", markup=False, soft_wrap=True)

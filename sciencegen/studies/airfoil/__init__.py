@@ -1,0 +1,1 @@
+"""Airfoil design by composing one energy over several operating conditions: prior, question, study, report."""

@@ -1,0 +1,126 @@
+"""A run of airfoils: XFOIL's word on the best, baselines to compare with, a row of the table, and the files."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import xarray
+from torch import Tensor
+
+from ...airfoil import Fit, cst, fit, read_dat, write_dat
+from ...files import replacing
+from ...jobs.airfoil.verify import VALUES, verify
+from ...result import Result
+from ...sample import Heun, karras
+
+if TYPE_CHECKING:
+    from .study import AirfoilStudy
+
+__all__ = ["baselines", "confirm", "files", "read_reference", "row", "trial", "verified", "words"]
+
+BEST = 10  # designs that are written as outlines, and verified
+
+
+def read_reference(file: str | os.PathLike) -> tuple[str, Fit]:
+    """Name and fitted shape of the airfoil in a .dat file; ValueError where no shape is close, or there is none."""
+    name, outline = read_dat(file)
+    try:
+        return name, fit(outline)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
+def trial(points: int) -> dict[str, Tensor]:
+    """Two airfoils at ``points`` operating points, as an objective sees them."""
+    shape = torch.tensor([0.2] * 8 + [-0.15] * 8 + [0.1, 0.003])
+    parts = {"shape": shape, "cd": torch.full((points,), 0.008), "cm": torch.full((points,), -0.05),
+             "confidence": torch.full((points,), 0.95)}
+    return {k: v.expand(2, -1) for k, v in parts.items()}
+
+
+def baselines(study: AirfoilStudy, count: int = 64) -> dict[str, xarray.Dataset]:
+    """What designs are compared with, judged alike: unguided samples of the shape prior, and the study's reference.
+
+    The attribute ``fit_rms`` of the latter says how closely its shape was fitted, in chords.
+    """
+    view = study.layout["shape"]
+    prior, sampler = study.energy.marginal(view), Heun(karras(20, low=0.01))
+    x = sampler(prior, sampler.noise(count, view.rows.numel(), torch.arange(count)))
+    variable = study.layout.variables["shape"]
+    shapes = x * variable.flat(variable.scale).to(x) + variable.flat(variable.loc).to(x)
+    found = {"samples of the prior": study.judge(shapes)}
+    if study.reference is None:
+        return found
+    name, fitted = study.reference
+    return found | {name: study.judge(fitted.shape.float()[None]).assign_attrs(fit_rms=fitted.rms)}
+
+
+def confirm(study: AirfoilStudy, samples: xarray.Dataset, best: int = BEST, progress: bool = True) -> xarray.Dataset:
+    """XFOIL's word on the best of ``samples``, and on more of them until ``best`` are verified at every point.
+
+    ``xfoil_cl, xfoil_cd, xfoil_cm, xfoil_alpha, xfoil_status (sample, point)`` and ``xfoil_fun (sample,)``, the
+    objective with XFOIL's drag and moment and NeuralFoil's confidence: NaN where XFOIL has no answer or was not asked.
+    ``verified (sample,)`` says which designs it confirms; the attribute ``message`` of ``xfoil_cd`` says it in words.
+    """
+    size, order = samples.sizes["sample"], np.argsort(samples["fun"].values, kind="stable")
+    values = {name: np.full((size, len(study.points)), np.nan) for name in VALUES}
+    status, fun, asked, message = np.full((size, len(study.points)), "", dtype=object), np.full(size, np.nan), 0, ""
+    while asked < min(size, 3 * best) and np.isfinite(fun).sum() < best:
+        rows = order[asked: asked + best]
+        shape, alpha, sure = (torch.tensor(samples[k].values[rows]) for k in ("shape", "alpha", "confidence"))
+        found = verify(shape, alpha, study.points, progress=progress)
+        cd, cm = (torch.tensor(found[k].values).to(shape) for k in ("cd", "cm"))
+        fun[rows] = study.objective(shape=shape, cd=cd, cm=cm, confidence=sure).numpy()
+        for name in VALUES:
+            values[name][rows] = found[name].values
+        status[rows], asked, message = found["status"].values, asked + len(rows), str(found.attrs["message"])
+        if (found["status"] == "missing").any():
+            break
+    sure = np.isfinite(values["cd"]).all(-1)
+    if sure.any():
+        message = f"{sure.sum()} of the {asked} designs that were asked for verified at every operating point"
+    told = {f"xfoil_{k}": (("sample", "point"), v, {"message": message}) for k, v in values.items()}
+    return xarray.Dataset({**told, "xfoil_status": (("sample", "point"), status), "xfoil_fun": ("sample", fun),
+                           "verified": ("sample", sure)})
+
+
+def verified(result: Result, best: int = BEST) -> xarray.Dataset | None:
+    """What XFOIL said of the ``best`` designs, as :func:`sciencegen.jobs.airfoil.verify.verify` says it; or None."""
+    if "xfoil_cd" not in result.samples:
+        return None
+    names = {f"xfoil_{k}": k for k in (*VALUES, "status", "fun")}
+    found = result.samples[list(names)].rename(names).isel(sample=slice(best))
+    return found.assign_attrs(message=result.samples["xfoil_cd"].attrs.get("message", ""))
+
+
+def words(study: AirfoilStudy, result: Result) -> str:
+    """What XFOIL said, in a sentence, and what the run cost."""
+    found = verified(result)
+    told = "not asked, so nothing is verified by it" if found is None else found.attrs["message"]
+    return f"XFOIL: {told}\n{study.aero.rows:,} aerodynamic evaluations, {result.nfev} network calls"
+
+
+def row(sample: xarray.Dataset) -> dict[str, str]:
+    """Cells of one design in the table."""
+    said = float(sample["xfoil_fun"]) if "xfoil_fun" in sample else np.nan
+    return {"objective\n×10⁴": f"{1e4 * float(sample['fun']):.2f}",
+            "XFOIL\n×10⁴": f"{1e4 * said:.2f}" if np.isfinite(said) else "-",
+            "drag counts at the points": " ".join(f"{1e4 * v:.0f}" for v in sample["cd"].values),
+            "thickness": f"{float(sample['thickness']):.3f}", "lowest\ncm": f"{float(sample['cm'].min()):.3f}",
+            "confi-\ndence": f"{float(sample['confidence'].min()):.2f}"}
+
+
+def files(directory: Path, result: Result, best: int = BEST) -> None:
+    """Write the ``best`` designs as .dat files and what XFOIL said of them, ``verified.nc``."""
+    for i, shape in enumerate(torch.tensor(result.samples["shape"].values[:best])):
+        with suppress(ValueError):  # an infeasible one may cross itself, which no file should say
+            write_dat(directory / f"design_{i + 1:02d}.dat", f"sciencegen design {i + 1}",
+                      cst.outline(shape.double()).numpy())
+    if (found := verified(result, best)) is not None:
+        with replacing(directory / "verified.nc") as new:
+            found.to_netcdf(new, engine="h5netcdf")

@@ -1,0 +1,84 @@
+"""A run of bodies in a stream: a row of the table, the picture, the bodies as .dat files and the best one's film."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import xarray
+
+from ...airfoil import cst, write_dat
+from ...result import Result
+from ..study import PICTURE, keep
+from . import picture
+
+if TYPE_CHECKING:
+    from .study import FlowStudy
+
+__all__ = ["draw", "files", "film", "row", "seconds"]
+
+BEST = 10  # designs that are written as outlines
+
+
+def row(sample: xarray.Dataset) -> dict[str, str]:
+    """Cells of one design in the table; forces are those of all bodies together."""
+    (made_drag, made_lift), (drag, lift) = (sample[k].values.sum(0) for k in ("force", "solved"))
+    bodies = "\n".join(_numbers(sample.isel(part=k)) for k in range(sample.sizes["part"]))
+    return {"lift/drag\nsolved": _number(lift / drag), "lift/drag\ngenerated": _number(made_lift / made_drag),
+            "drag": _number(drag), "lift": _number(lift), "each body:\nchord, degrees, x, y": bodies}
+
+
+def draw(study: FlowStudy, result: Result, shot: picture.Film | None) -> tuple[Any, Any]:
+    """The three best, and the best one's flow as it was ``shot``; figure and axes."""
+    return picture.draw(result.samples, shot, replace(study.solver, reynolds=study.reynolds))
+
+
+def files(study: FlowStudy, directory: Path, result: Result) -> None:
+    """Write the picture, each body's outline, in own chords, and ``flow.gif`` of the best design; an outline's first
+    line says where in the stream the body is."""
+    keep(draw(study, result, shot := film(study, result))[0], directory / PICTURE)
+    for i in range(min(BEST, len(result))):
+        for k in range(result.samples.sizes["part"]):
+            body = result.samples.isel(sample=i, part=k)
+            chord, alpha, x, y = _place(body)
+            name = (f"sciencegen design {i + 1}, body {k + 1}: chord {chord:.4f}, {alpha:+.2f} deg nose up, mid-chord "
+                    f"at x {x:+.4f}, y {y:+.4f}")
+            with suppress(ValueError):  # one without a wing, or that crosses itself, which no file should say
+                loop = cst.outline(torch.from_numpy(body["shape"].values).double()).numpy()
+                write_dat(directory / f"design_{i + 1:02d}_body_{k + 1}.dat", name, loop)
+    if shot is not None:
+        picture.animate(shot, directory / "flow.gif")
+
+
+def seconds(study: FlowStudy, count: int) -> float:
+    """About how long a run takes on two cores."""
+    scores = study.spare * 2 * len(study.sampler.sigmas) + 1.5 * 6 * 3 * study.imagined + 60
+    flow = study.solver.time * (study.solver.cells / 24) ** 3
+    solves = count * flow + min(study.refined, count) * 6 * study.evaluations * 5
+    return 10 + 0.006 * count * study.bodies * scores + 0.35 * solves
+
+
+def film(study: FlowStudy, result: Result) -> picture.Film | None:
+    """The best design solved once more, frame by frame; None if there is none."""
+    if not result.success[:1].any():
+        return None
+    outlines = torch.from_numpy(result.samples["outline"].values[0])
+    return picture.shoot(replace(study.solver, reynolds=study.reynolds), outlines)
+
+
+def _place(body: xarray.Dataset) -> tuple[float, float, float, float]:
+    """A body's chord, angle and mid-chord."""
+    return float(body["chord"]), float(body["alpha"]), *body["centre"].values.tolist()
+
+
+def _numbers(body: xarray.Dataset) -> str:
+    chord, alpha, x, y = _place(body)
+    return f"{chord:.2f} {alpha:+5.1f} {x:+.2f} {y:+.2f}" if np.isfinite(chord) else "-"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if np.isfinite(value) else "-"

@@ -1,0 +1,225 @@
+r"""Starts from which all bodies end at the centre of the box: compose and sample, refine by the solver, judge.
+
+1. *Compose.* The prior of two bodies over a window is summed to all bodies over all frames (:mod:`.compose`); the
+   objective, and what a start must keep to, act at Tweedie's mean. No rollout of the solver is spent. With a ``law``
+   the solver's map from each frame to the next joins in: the work of a rollout a score, though of all frames at once.
+2. *Turn round.* A sample's end is played backwards (:mod:`.reversal`), a few times with other headings, and the best
+   start is taken, by the solver: one of these or the sample's own. Half as many again are sampled and refined as are
+   asked for, and the worst of them dropped.
+3. *Refine.* It descends through the solver, positions and headings alone: each body has the root-mean-square speed of
+   the data, so that no design can win by being slow.
+4. *Solve.* Each start is solved once more, and the best come first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import xarray
+from torch import Tensor
+
+from ...descent import QuasiNewton
+from ...energy import Energy, Potential, Residual
+from ...layout import Layout, Variable
+from ...mcmc import HMC
+from ...noise import Noise
+from ...physics.nbody import NBody
+from ...result import Result
+from ...sample import Ancestral, Sampler, karras
+from ...tasks import Constraint, Problem
+from ..stages import Adjust, Compose, Decode, Solve, Stage
+from ..study import Study
+from .compose import compose, enlarge
+from .picture import draw
+from .reversal import backwards, headed, parted
+
+__all__ = ["SPEED", "NBodyStudy", "annealed", "few_steps", "to_centre"]
+
+SPEED = 0.4075  # root mean square of the published law, box lengths a second (81.5 px/s)
+CLEAR = 1e-3  # a start's gaps, between discs and to the walls, are aimed at by so much more than touching
+SETTLED = 60  # evaluations by which an end goes down the objective
+STEEP = 4.0  # a fault of a refined start, in box lengths, costs so many times as much as the objective gains
+
+
+def to_centre(trajectory: Tensor) -> Tensor:
+    """Mean distance of the bodies of the last frame from the centre, ``(*B, T, n, 4) -> (*B,)``."""
+    return (trajectory[..., -1, :, :2] - 0.5).norm(dim=-1).mean(-1)
+
+
+def annealed(sigma: Tensor) -> Tensor:
+    """An inverse temperature: the excess that is tolerated is what ``sigma`` leaves open, and 0.003 at the end."""
+    return 1 / (0.003 + 0.05 * sigma)
+
+
+def few_steps(levels: int = 16, repeats: int = 2, step: float = 0.5, low: float = 5e-3, high: float = 10.0,
+              device: str = "cpu") -> Sampler:
+    """Stochastic steps with ``repeats`` Langevin corrections at each level: ``levels (1 + repeats)`` scores.
+
+    Under composition the flow without them converges to a wrong answer, however many steps it takes. A sum of many
+    terms is stiffer than one: ``step`` 1 is better for two bodies, and sends four to infinity.
+    """
+    walk = HMC(lambda sigma: step * sigma / (1 + sigma**2).sqrt(), adjusted=False, repeats=repeats)
+    return Ancestral(karras(levels, low, high).to(device), walk if repeats else None)
+
+
+@dataclass(frozen=True)
+class NBodyStudy(Study):
+    """One question, "from where do ``bodies`` fly to the centre in ``frames``?", and everything to answer it with.
+
+    A result has the solver's ``trajectory`` from each start, and beside it the one that the network ``imagined``.
+
+    Arguments:
+        layout, energy: the trained prior of two bodies (:mod:`.prior`).
+        bodies, frames: of the designs; frames are as :func:`.compose.enlarge` allows.
+        objective: ``trajectory (*B, frames, bodies, 4) -> (*B,)``, low is good.
+        weight: of the objective, an inverse temperature: a number, or a function of sigma.
+        sampler: noise grid, step and corrector of the first step.
+        law: standard deviation of the solver's one-frame residual; None leaves the law out.
+        composed: makes the prior of many, as :func:`.compose.compose` does.
+        speed: of every body at the start, box lengths a second.
+        rollouts: of the solver, by which each start is mended; from 16 on half of them go into turning round.
+        system: the solver.
+
+    Raises:
+        ValueError: for bodies that find no room in the box, and frames that windows do not fill.
+    """
+
+    layout: Layout
+    energy: Energy
+    bodies: int = 2
+    frames: int = 24
+    objective: Callable[[Tensor], Tensor] = to_centre
+    weight: float | Callable[[Tensor], Tensor] = annealed
+    sampler: Sampler = field(default_factory=few_steps)
+    law: float | None = None
+    composed: Callable[[Layout, Energy, int, int], tuple[Layout, Energy]] = compose
+    speed: float = SPEED
+    rollouts: int = 40
+    system: NBody = NBody()
+
+    def __post_init__(self) -> None:
+        most = room(self.system)
+        if self.bodies > most:
+            raise ValueError(f"got {self.bodies} bodies of radius {self.system.radius:g}; expected at most {most}: no "
+                             "more find room in the box")
+        enlarge(self.layout, self.frames, self.bodies)
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        mended = [Adjust(self._mended)] if self.rollouts else []
+        return [self._compose(), Decode(_starts), *mended, Solve(self._solved)]
+
+    def _compose(self) -> Compose:
+        """Trajectories as the network has them."""
+        layout, prior = self.composed(self.layout, self.energy, self.frames, self.bodies)
+        law = None if self.law is None else Residual(lambda x: self.system.residual(**layout.unpack(x)), self.law)
+        kept = [Constraint(lambda trajectory: self.faults(trajectory[:, 0]) + CLEAR, tolerance=CLEAR, gain=0.1),
+                Constraint(lambda trajectory: self.off_speed(trajectory[:, 0]).abs(), tolerance=0.002, gain=0.1)]
+        return Compose(Problem(layout, prior, law), self.objective, self.weight, self.sampler, kept)
+
+    def _mended(self, samples: xarray.Dataset) -> xarray.Dataset:
+        flights, seeds = (torch.tensor(samples[k].values) for k in ("imagined", "seed"))
+        start = self.mend(flights.double(), seeds, self.rollouts)
+        return _named(start=start).assign_attrs(spent={"rollouts": self.rollouts * len(start)})
+
+    def _solved(self, samples: xarray.Dataset) -> xarray.Dataset:
+        start = torch.tensor(samples["start"].values)
+        flown = self.solve(start)
+        reason = np.where(self.feasible(start).numpy(), "", "discs in one another or a wall, or not as fast as asked")
+        found = {"trajectory": samples["trajectory"].copy(data=flown.numpy()),
+                 "fun": ("sample", self.objective(flown).numpy()),
+                 "reason": ("sample", reason.astype(object))}
+        return xarray.Dataset(found, attrs={"spent": {"rollouts": len(start)}})
+
+    def mend(self, flights: Tensor, seeds: Tensor, rollouts: int) -> Tensor:
+        """Steps 2 and 3: starts ``(N, n, 4)`` for ``flights (N, T, n, 4)``, by so many rollouts each."""
+        tries, judged = (3 * rollouts // 8, rollouts // 8) if rollouts >= 16 else (0, 0)
+        start = self.turn(flights.nan_to_num(0.5), seeds, tries, judged) if tries else flights[:, 0]
+        return self.refine(start, rollouts - tries - judged)
+
+    @torch.no_grad()
+    def turn(self, flights: Tensor, seeds: Tensor, tries: int, judged: int) -> Tensor:
+        """Step 2: starts ``(N, n, 4)`` for ``flights (N, T, n, 4)``, their own or their ends played backwards.
+
+        Before, an end goes down the objective, discs apart, which takes no rollout. ``tries`` rollouts each go
+        backwards and ``judged`` forwards, one of them for the own start.
+        """
+        shake = Noise(seeds).normal(tries * self.bodies).unflatten(-1, (tries, self.bodies))
+        end = self._down(self._legal(flights[:, -1]), SETTLED, lambda state: state[..., None, :, :])
+        best = backwards(end[..., :2], shake, self.frames, self.speed, self.system)[:, : judged - 1]
+        start = self._legal(torch.cat([flights[:, :1], best], 1))
+        cost = self.objective(self.solve(start)) + STEEP * self.faults(start).clamp_min(0).sum(-1)
+        return start[torch.arange(len(start)), cost.argmin(1)]
+
+    def refine(self, start: Tensor, rollouts: int) -> Tensor:
+        """Step 3: ``start (N, n, 4)`` down through the solver, by so many rollouts with their gradients each."""
+        return self._down(start, rollouts, self.solve)
+
+    def _down(self, state: Tensor, times: int, flown: Callable[[Tensor], Tensor]) -> Tensor:
+        """``state (N, n, 4)`` down the objective of where it is ``flown`` to, kept apart and inside."""
+        free = Layout(position=Variable((self.bodies, 2), 0.5, 0.23), heading=(self.bodies,))
+        begin = lambda x: headed(**free.unpack(x), speed=self.speed)
+
+        def cost(x: Tensor) -> Tensor:
+            faults = (self.faults(state := begin(x)) + CLEAR).clamp_min(0).sum(-1)
+            return self.objective(flown(state)) + STEEP * faults
+
+        place = state[..., :2].nan_to_num(0.5).clamp(self.system.margin, 1 - self.system.margin)
+        x = free.pack(position=place, heading=torch.atan2(state[..., 3], state[..., 2]).nan_to_num(0.0))
+        return begin(QuasiNewton(times)(Potential(cost), x, 0.0)[0])
+
+    def _legal(self, state: Tensor) -> Tensor:
+        """The nearest that discs are apart, each at the speed asked for."""
+        return headed(parted(state[..., :2], self.system), torch.atan2(state[..., 3], state[..., 2]), self.speed)
+
+    def solve(self, start: Tensor) -> Tensor:
+        """The solver's trajectory ``(*B, frames, n, 4)`` from ``start (*B, n, 4)``."""
+        return self.system.solve(start, self.frames)
+
+    def faults(self, start: Tensor) -> Tensor:
+        """How deep discs of ``start (*B, n, 4)`` are in one another and in the walls, ``(*B, m)``; < 0: not."""
+        return torch.cat([self.system.overlap(start), self.system.outside(start)], -1)
+
+    def off_speed(self, start: Tensor) -> Tensor:
+        """By how much the speeds of ``start (*B, n, 4)`` differ from the one that is asked for, ``(*B, n)``."""
+        return start[..., 2:].norm(dim=-1) - self.speed
+
+    def feasible(self, start: Tensor) -> Tensor:
+        """Whether ``start (*B, n, 4)`` may be one, ``(*B,)``: apart, inside, and as fast as asked, to a hundredth."""
+        return (self.faults(start) < 0.01 * self.system.radius).all(-1) & (
+            self.off_speed(start).abs() < 0.01 * self.speed).all(-1)
+
+    def row(self, sample: xarray.Dataset) -> dict[str, str]:
+        flight, imagined = sample["trajectory"].values, sample["imagined"].values
+        return {"objective": f"{float(sample['fun']):.4f}",
+                "imagined": f"{float(to_centre(torch.tensor(imagined))):.4f}",
+                "rms speed": f"{np.sqrt((flight[0, :, 2:] ** 2).sum(-1).mean()):.3f}"}
+
+    def draw(self, result: Result) -> tuple[Any, Any]:
+        return draw(result.samples, self.system)
+
+    def seconds(self, count: int) -> float:
+        pairs, windows = self.bodies * (self.bodies - 1) / 2, 1 + (self.frames - 24) / 10
+        return 5 + 1.5 * count * (0.06 * pairs * windows + 0.02 * self.rollouts * self.bodies * self.frames / 96)
+
+
+def room(system: NBody) -> int:
+    """Discs in the box, at most: centres one apart in a convex region of area A and perimeter P are not more than
+    ``2 A / sqrt(3) + P / 2 + 1`` (Groemer, 1960)."""
+    side = (1 - 2 * system.margin) / (2 * system.radius)
+    return int(2 / math.sqrt(3) * side**2 + 2 * side + 1)
+
+
+def _starts(samples: xarray.Dataset) -> xarray.Dataset:
+    """The first frame of each flight; the flight itself is what the network ``imagined``."""
+    start = torch.tensor(samples["trajectory"].values[:, 0]).double()
+    return _named(start=start).assign(imagined=samples["trajectory"])
+
+
+def _named(start: Tensor) -> xarray.Dataset:
+    return xarray.Dataset({"start": (("sample", "body", "feature"), start.numpy())})
