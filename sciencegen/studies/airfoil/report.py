@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,7 +118,7 @@ def row(sample: xarray.Dataset) -> dict[str, str]:
 def files(directory: Path, result: Result, best: int = BEST) -> None:
     """Write the ``best`` designs as .dat files and what XFOIL said of them, ``verified.nc``."""
     for i, shape in enumerate(torch.tensor(result.samples["shape"].values[:best])):
-        with suppress(ValueError):  # an infeasible one may cross itself, which no file should say
+        with nullcontext() if result.success[i] else suppress(ValueError):  # one that crosses itself
             write_dat(directory / f"design_{i + 1:02d}.dat", f"sciencegen design {i + 1}",
                       cst.outline(shape.double()).numpy())
     if (found := verified(result, best)) is not None:

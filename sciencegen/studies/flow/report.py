@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,9 +45,9 @@ def files(study: FlowStudy, directory: Path, result: Result) -> None:
         for k in range(result.samples.sizes["part"]):
             body = result.samples.isel(sample=i, part=k)
             chord, alpha, x, y = _place(body)
-            name = (f"sciencegen design {i + 1}, body {k + 1}: chord {chord:.4f}, {alpha:+.2f} deg nose up, mid-chord "
-                    f"at x {x:+.4f}, y {y:+.4f}")
-            with suppress(ValueError):  # one without a wing, or that crosses itself, which no file should say
+            name = (f"sciencegen design {i + 1}, body {k + 1}: chord {chord:.4f} at {alpha:+.2f} deg nose up, "
+                    f"mid-chord at x {x:+.4f} and y {y:+.4f}")
+            with nullcontext() if result.success[i] else suppress(ValueError):  # without a wing, or crossing itself
                 loop = cst.outline(torch.from_numpy(body["shape"].values).double()).numpy()
                 write_dat(directory / f"design_{i + 1:02d}_body_{k + 1}.dat", name, loop)
     if shot is not None:
