@@ -42,11 +42,11 @@ class View:
         """``(*B, d) -> (*B, *copies, n)``."""
         if x.shape[-1] != self.size:
             raise ValueError(f"got a state of {x.shape[-1]} numbers; expected {self.size}, the layout of '{self}'")
-        return gather(x, self.rows.to(x.device))
+        return gather(x, self.rows)
 
     def adjoint(self, v: Tensor) -> Tensor:
         """``(*B, *copies, n) -> (*B, d)``: each number back to its coordinate, summed over copies."""
-        return scatter(v, self.rows.to(v.device), self.size)
+        return scatter(v, self.rows, self.size)
 
     def __getitem__(self, key: Any) -> View:
         """Slices of the variable's own axes (never of its copies)."""
@@ -111,12 +111,12 @@ class View:
 
 def gather(x: Tensor, rows: Tensor) -> Tensor:
     """Coordinates ``rows (*copies, n)`` of ``x (*B, d)``: ``(*B, *copies, n)``."""
-    return x[..., rows]
+    return x[..., rows.to(x.device)]
 
 
 def scatter(v: Tensor, rows: Tensor, size: int) -> Tensor:
     """The adjoint of :func:`gather`: ``(*B, *copies, n) -> (*B, size)``, summed where ``rows`` repeat."""
-    batch = v.shape[: v.ndim - rows.ndim]
+    batch, rows = v.shape[: v.ndim - rows.ndim], rows.to(v.device)
     return v.new_zeros(*batch, size).index_add(-1, rows.reshape(-1), v.reshape(*batch, rows.numel()))
 
 

@@ -114,7 +114,7 @@ class On(Energy):
         return self.energy.plan(self._parts(x), self._lift(sigma)).then(back)
 
     def takes(self, rows: Tensor) -> bool:
-        known = torch.isin(self.rows.cpu(), rows.cpu()).reshape(-1, self.rows.shape[-1])
+        known = torch.isin(self.view.rows, rows).reshape(-1, self.rows.shape[-1])
         return all(self.energy.takes(places.nonzero()[:, 0]) for places in known.unique(dim=0))
 
     def information(self) -> Information | None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..calls import Plan
-from ..view import View
+from ..view import View, gather
 from .base import Energy, level
 from .evaluation import Reading
 
@@ -45,7 +45,8 @@ class At(Energy):
         """``(*B, d - g) -> (*B, d)``: the state with what is known in its place."""
         value = self.value.to(x).expand(*x.shape[:-1], -1)
         full = x.new_zeros(*x.shape[:-1], self.view.size)
-        return full.index_copy(-1, self.free, x).index_copy(-1, self.rows, value)
+        free, rows = self.free.to(x.device), self.rows.to(x.device)
+        return full.index_copy(-1, free, x).index_copy(-1, rows, value)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         return self.tell(x, sigma)[0]
@@ -54,7 +55,7 @@ class At(Energy):
         return self.energy.tell(self.whole(x), level(sigma, x))
 
     def plan(self, x: Tensor, sigma: Tensor) -> Plan:
-        return self.energy.plan(self.whole(x), sigma).then(lambda e: e._replace(score=e.score[..., self.free]))
+        return self.energy.plan(self.whole(x), sigma).then(lambda e: e._replace(score=gather(e.score, self.free)))
 
     def gaussian(self) -> Any | None:
         return self.energy.gaussian_at(self.view, self.value)

@@ -38,13 +38,14 @@ class Conditional(Energy):
 
     def __init__(self, joint: Gaussian, view: View) -> None:
         super().__init__()
-        rows, size = one_part(view).to(joint.center.device), joint.center.numel()
-        is_free = torch.ones(size, dtype=torch.bool, device=rows.device)
+        rows, size, device = one_part(view), joint.center.numel(), joint.center.device
+        is_free = torch.ones(size, dtype=torch.bool)
         is_free[rows] = False
         free = is_free.nonzero()[:, 0]
         if not len(free) or len(free) + len(rows) != size:
             raise ValueError(f"got '{view}' given, {len(rows)} coordinates of {size}; expected each once, some left")
         self.view, self.joint = view, joint
+        free, rows = free.to(device), rows.to(device)
         self.rest, left, right = _conditioned(joint, free, rows)
         for name, value in (("free", free), ("rows", rows), ("left", left), ("right", right)):
             self.register_buffer(name, value, persistent=False)
@@ -70,11 +71,11 @@ class Conditional(Energy):
         return Plan((), finish)
 
     def takes(self, rows: Tensor) -> bool:
-        return bool(torch.isin(rows.cpu(), self.rows.cpu()).all())
+        return bool(torch.isin(rows, self.view.rows).all())
 
     def gaussian_at(self, view: View, value: Tensor) -> Gaussian | None:
         """The conditional Gaussian; with several values its mean is their mean's."""
-        if not torch.equal(view.rows.to(self.rows.device), self.rows):
+        if not torch.equal(view.rows, self.view.rows):
             return None
         mean = value.reshape(-1, value.shape[-1]).mean(0).to(self.rest.center)
         whole = scatter(mean, self.rows, self.joint.center.numel())
