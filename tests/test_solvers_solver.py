@@ -53,6 +53,7 @@ ODD = {
     "number too large": ({"y": 10**400}, "int of type object"),
     "complaint": ({"y": torch.ones(2, device="meta")}, "meta"),
     "no text": ({1: 2.0}, "got 1 for the name of a value; expected text"),
+    "long name": ({"n" * 70000: 2.0}, "expected text of at most 1000 characters"),
     "no unicode": ({"\udc80": 2.0}, "surrogates"),
     "no mapping": ([1.0], "got list for a result's values; expected a mapping"),
 }

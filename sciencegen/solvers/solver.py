@@ -25,7 +25,7 @@ import numpy as np
 
 __all__ = ["PLAIN", "Solver", "SolverResult", "Status", "array", "checked", "crashed", "guarded", "is_tensor"]
 
-PLAIN = "biufcSU"  # numpy's kinds of numbers and text
+PLAIN, LONGEST = "biufcSU", 1000  # numpy's kinds of numbers and text; characters of a name
 MACHINE = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ESTALE,
 }  # fmt: skip  # the errors of a machine that has run out of something
@@ -133,8 +133,8 @@ def is_tensor(value: Any) -> bool:
 def _arrays(group: Mapping[str, Any], kind: str) -> dict[str, Any]:
     if not isinstance(group, Mapping):
         raise TypeError(f"got {type(group).__name__} for a result's {kind}s; expected a mapping of names")
-    if odd := [name for name in group if not isinstance(name, str)]:
-        raise TypeError(f"got {odd[0]!r} for the name of a {kind}; expected text")
+    if odd := [name for name in group if not isinstance(name, str) or len(name) > LONGEST]:
+        raise TypeError(f"got {odd[0]!r:.60} for the name of a {kind}; expected text of at most {LONGEST} characters")
     found = {}
     for name, value in group.items():
         try:

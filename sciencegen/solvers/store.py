@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -126,7 +127,7 @@ class Store:
                 raise OSError(f"no room: {need / 1e9:.3g} GB needed, {free / 1e9:.3g} GB free")
             text = np.array(json.dumps(about))
             _replace(self._file(number), lambda file: np.savez(file, about=text, **arrays))
-        except (OSError, ValueError, zipfile.LargeZipFile) as error:
+        except (OSError, ValueError, struct.error) as error:
             warnings.warn(f"case {number} is not stored in {self.folder} ({error}); a next run solves it again",
                           stacklevel=2)
 
