@@ -1,7 +1,9 @@
 """Trained priors: energies that a network was fitted for, and their directories."""
 
+from . import adapt
 from .base import Draw, Prior
 from .diffusion import Denoiser, EnergyNet
+from .likelihood import log_likelihood
 from .model import Model, Recipe, zoo
 
-__all__ = ["Denoiser", "Draw", "EnergyNet", "Model", "Prior", "Recipe", "zoo"]
+__all__ = ["Denoiser", "Draw", "EnergyNet", "Model", "Prior", "Recipe", "adapt", "log_likelihood", "zoo"]
