@@ -14,9 +14,10 @@ from torch import Tensor
 
 from ..energy import Energy, Reading
 from ..exact import Gaussian
-from ..guide import Moments, Tweedie
+from ..guide import Tweedie
 from ..linear import Map, affine
 from ..measure import Measurement
+from ..moments import Closed, Iterated, Moments
 from ..result import Result
 from ..sample import Sampler
 from .doors import check_count, check_readings, probe
@@ -78,7 +79,7 @@ def _verdict(message: str, misfit: np.ndarray, most: float) -> str:
 
 
 def _posterior(problem: Problem, measure: Parts, data: Tensor, noise: Tensor, sampler: Sampler, iterations: int | None
-               ) -> tuple[list[Reading], Moments, bool]:
+               ) -> tuple[list[Reading], Closed | Iterated, bool]:
     """The laws as readings, the prior given the data and them, and whether all are linear in the state."""
     laws = problem.law()
     readings, rest = ([], None) if laws is None else laws.readings()
