@@ -288,7 +288,7 @@ def test_a_frame_of_another_size_is_an_error_where_it_is_read(tmp_path):
     np.save(tmp_path / "training_trajectories/sim_000001/pressure_000002.npy", np.zeros((7, 7)))
     dataset = io.open(tmp_path)
     dataset.pressure[0].compute()
-    with pytest.raises(ValueError, match=r"got shape \(7, 7\); expected \(6, 6\)"):
+    with pytest.raises(ValueError, match=r"got float64 of shape \(7, 7\); expected float32 of \(6, 6\)"):
         dataset.pressure[1].compute()
 
 

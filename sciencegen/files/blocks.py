@@ -58,7 +58,8 @@ def blocks(dataset: h5d.DatasetID, layout: h5p.PropDCID, dtype: np.dtype) -> Blo
     if stored < total or start is None:
         return Blocks(EMPTY, EMPTY, Flaw(f"{stored:,} of {total:,} bytes of {{name}}, of {size(total)}",
                                          "all of them: the others would read as zeros", UNWRITTEN))
-    return Blocks(np.array([start]), np.array([stored]))
+    flaw = None if stored == total else Flaw(f"{stored:,} bytes for {{name}}", f"{total:,}, as its shape says", DAMAGED)
+    return Blocks(np.array([start]), np.array([stored]), flaw)
 
 
 def _chunked(dataset: h5d.DatasetID, layout: h5p.PropDCID, dtype: np.dtype) -> Blocks:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import logging
 import os
 import pickle
 import resource
@@ -24,14 +25,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from .fault import fault
+from .fault import Fault
 from .kind import size
 
-__all__ = ["Limits", "in_child"]
+__all__ = ["Died", "Exhausted", "Hung", "Limits", "in_child"]
 
 Answer = TypeVar("Answer")
 Beat = Callable[..., object]
-STRANGE = "it is damaged, or made to do so: fetch or make it again"
+
+
+class Hung(Fault):
+    """A file whose reader shows no progress."""
+
+
+class Died(Fault):
+    """A file that ends the process which reads it."""
+
+
+class Exhausted(Fault):
+    """A file whose reader asks for too much memory."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +76,17 @@ def in_child(path: str | os.PathLike, work: Callable[[Beat], Answer], limits: Li
         os.close(answers)
         _ended(pid)
     if status is None:
-        raise fault(path, f"a file of which nothing is read in {limits.seconds:g} s", "some progress",
-                    "it is damaged, or made to do so; where its disk is slow, say trusted=True if you know its maker")
+        raise Hung(f"{path}: got a file of which nothing is read in {limits.seconds:g} s; expected some progress; it "
+                   "is damaged, or made to do so; where its disk is slow, say trusted=True if you know its maker")
     if not said:
-        raise fault(path, f"a file that {_cause(status)}", "one that can be read", STRANGE)
+        raise Died(f"{path}: got a file that {_cause(status)}; expected one that can be read; it is damaged, or made "
+                   "to do so: fetch or make it again")
     good, value = pickle.loads(said)
     if good:
         return value
     if isinstance(value, MemoryError):
-        raise fault(path, f"a file that asks for more than {size(limits.memory)}", "one that needs less to be read",
-                    "it may be made to exhaust memory: say trusted=True if you know its maker")
+        raise Exhausted(f"{path}: got a file that asks for more than {size(limits.memory)}; expected one that needs "
+                        "less; it may be made to exhaust memory: say trusted=True if you know its maker")
     raise value
 
 
@@ -96,6 +109,7 @@ def _child(work: Callable[[Beat], Any], pipe: int, limits: Limits) -> NoReturn:
 def _mute() -> None:
     """Libraries in C print what they think of a damaged file; only Python's own words are to be seen."""
     faulthandler.disable()
+    logging.disable(logging.CRITICAL)
     with suppress(AttributeError, OSError, ValueError):
         if sys.stderr.fileno() == 2:
             sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)

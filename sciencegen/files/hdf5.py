@@ -78,4 +78,18 @@ def _listed(path: str, trusted: bool, changed: int, size: int) -> Survey:
     if Path(path).is_dir():
         raise fault(path, "a directory", "an HDF5 file", "name a file in it")
     with h5py.File(path, "r") as file:
+        if not trusted and size > (end := _end(path, file.userblock_size)):
+            raise fault(path, f"{size - end:,} bytes behind the end of an HDF5 file",
+                        f"{end:,} bytes, as its header says", "bytes were inserted or added: fetch or make it again")
         return survey(path, file, trusted)
+
+
+def _end(path: str, start: int) -> int:
+    """Where the file ends by its superblock, which stands at ``start``."""
+    with open(path, "rb") as file:
+        file.seek(start)
+        head = file.read(100)
+    version = head[8]
+    width, place = (head[13], 24 + 4 * (version == 1)) if version < 2 else (head[9], 12)
+    base, _, end = (int.from_bytes(head[place + i * width:place + (i + 1) * width], "little") for i in range(3))
+    return max(end, base + end)

@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5g, h5l, h5o
+from h5py import h5a, h5d, h5g, h5l, h5o, h5t
 
 from .blocks import Blocks, Flaw, blocks, overlapping
 from .fault import fault
@@ -159,7 +159,7 @@ def _dataset(walk: Walk, dataset: h5d.DatasetID, name: str) -> Entry:
         dtype = dataset.dtype
     except TypeError as error:
         return Entry(dataset.shape, odd=f"of a type that NumPy has no equal for ({error})")
-    odd = KINDS.get(dtype.kind, "" if dtype.kind in "fiub" and dtype.itemsize <= 8 else f"of type {dtype}")
+    odd = KINDS.get(dtype.kind, "" if _usual(dataset, dtype) else f"of a type of its own, which NumPy reads as {dtype}")
     entry = Entry(dataset.shape, dtype, odd, bare=_bare(dataset))
     if walk.trusted or dtype.kind not in "fiubc":
         return entry
@@ -167,6 +167,14 @@ def _dataset(walk: Walk, dataset: h5d.DatasetID, name: str) -> Entry:
         walk.stored[key] = blocks(dataset, layout, dtype)
     walk.stored[key].names.append(name)
     return replace(entry, flaw=walk.stored[key].flaw)
+
+
+def _usual(dataset: h5d.DatasetID, dtype: np.dtype) -> bool:
+    """Whether numbers are stored as IEEE's or as whole ones of all their bits; a damaged type is seldom either."""
+    stored = dataset.get_type()
+    if stored.get_class() not in (h5t.FLOAT, h5t.INTEGER):
+        return dtype.kind in "fiub" and dtype.itemsize <= 8
+    return dtype.itemsize <= 8 and stored == h5t.py_create(dtype)
 
 
 def _bare(dataset: h5d.DatasetID) -> bool:

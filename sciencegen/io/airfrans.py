@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,8 @@ def _mesh(path: Path, names: tuple[str, ...]) -> tuple[Any, np.ndarray]:
         raise fault(path, "nothing", "a VTK file for every part of the simulation", "fetch the simulation again")
     if kind(path) is not Kind.VTK:
         raise fault(path, kind(path).value, Kind.VTK.value, "fetch the simulation again")
-    with guarded(path, "a VTK file"):
+    with guarded(path, "a VTK file"), warnings.catch_warnings():
+        warnings.simplefilter("error")  # VTK goes on with what it has
         mesh = pyvista.read(path)
         points, data = np.asarray(mesh.points), mesh.point_data
         if lost := [name for name in names if name not in data]:

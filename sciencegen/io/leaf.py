@@ -175,9 +175,12 @@ class Files(Leaf):
         path = self.path(sample, time)
         with guarded(path):
             frame = np.load(regular(path), mmap_mode="r", allow_pickle=False)
-        if frame.shape != self.frame:
-            raise fault(path, f"shape {frame.shape}", f"{self.frame}, as the first frame",
-                        "frames of mixed resolution do not fit one array: open them apart")
+        if frame.shape != self.frame or frame.dtype != self.dtype:
+            raise fault(path, f"{frame.dtype} of shape {frame.shape}", f"{self.dtype} of {self.frame}, as the first "
+                        "frame", "frames of mixed resolution do not fit one array: open them apart")
+        if (end := frame.offset + frame.nbytes) != os.path.getsize(path):
+            raise fault(path, f"{os.path.getsize(path):,} bytes", f"{end:,}, as its header says",
+                        "bytes were added: fetch or make it again")
         return frame
 
 

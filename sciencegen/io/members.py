@@ -123,9 +123,9 @@ def npy(path: Path, trusted: bool) -> dict[str, Leaf]:
         size, there = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
     if dtype.hasobject:
         raise fault(path, "an array of pickled Python objects", "numbers", "convert it to plain arrays first")
-    if there < size:
+    if there < size or there > size and not trusted:
         raise fault(path, f"{there:,} bytes of data", f"{size:,}, as its header says",
-                    "the copy was cut short: fetch it again")
+                    "the copy was cut short, or bytes were added: fetch it again")
     files = Files(path.parent, path.name.replace("{", "{{").replace("}", "}}"), [0], None, shape, dtype)
     return {"data": Picked(files, (0, *(slice(None) for _ in shape)))}
 
