@@ -25,7 +25,7 @@ from torch.nn import functional
 from .mlp import Fourier
 from .places import Places
 
-__all__ = ["FieldUNet", "Reader"]
+__all__ = ["FieldUNet", "Numbers"]
 
 READ = 32  # features that numbers are read off
 
@@ -58,7 +58,7 @@ class FieldUNet(nn.Module):
         self.pads = [-n % (p * s**halvings) for n, (p, s) in zip(grid, both)]
         folded = math.prod(self.patch)
         self.walls = [axis for axis, around in enumerate(self.periodic) if not around]
-        self.reader = Reader(self.places.numbers, READ, features)
+        self.numbers = Numbers(self.places.numbers, READ, features)
         self.out = self.places.channels * folded
         self.body = UNet((2 * self.places.channels + len(self.walls)) * folded,
                          self.out + (READ if self.places.numbers else 0), hid_channels=tuple(channels),
@@ -74,13 +74,13 @@ class FieldUNet(nn.Module):
     def forward(self, u: Tensor, c: Tensor, keep: Tensor) -> Tensor:
         """``u, keep (N, n)``, ``c (N, 1)`` to ``(N, n)``."""
         (fields, numbers), (there, known) = self.places.apart(u), self.places.apart(keep)
-        level = self.reader.tell(c, numbers, known)
+        level = self.numbers.tell(c, numbers, known)
         image = torch.cat([fields, there, *(self._ramp(fields, axis) for axis in self.walls)], 1)
         image = functional.pad(image, [end for pad in reversed(self.pads) for end in (0, pad)])
         told = self.body(_folded(image, self.patch), level)
         image = _unfolded(told[:, : self.out], self.patch)
         image = image[(..., *(slice(n) for n in self.places.sizes))]
-        return self.places.together(image, self.reader.say(told[:, self.out:].flatten(2).mean(-1), level))
+        return self.places.together(image, self.numbers.say(told[:, self.out:].flatten(2).mean(-1), level))
 
     def _ramp(self, fields: Tensor, axis: int) -> Tensor:
         """Where a point is between two walls, ``(N, 1, *grid)``."""
@@ -90,7 +90,7 @@ class FieldUNet(nn.Module):
         return ramp.expand(len(fields), 1, *self.places.sizes)
 
 
-class Reader(nn.Module):
+class Numbers(nn.Module):
     """What numbers beside fields tell a network, with the noise level, and what the network says of them.
 
     Arguments:

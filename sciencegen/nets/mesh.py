@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 from torch_geometric.nn import MessagePassing
 
-from .fields import Reader
+from .fields import Numbers
 from .mlp import normalised
 from .places import Places
 
@@ -55,14 +55,14 @@ class MeshNet(nn.Module):
             raise ValueError(f"got points of shape {where.shape}; expected finite (nodes, 1 to 3)")
         where = (where - where.mean(0)) / max(float(where.std()), 1e-30)
         self.places = Places(shapes, axes, (len(where),))
-        self.reader = Reader(self.places.numbers, width, features)
+        self.numbers = Numbers(self.places.numbers, width, features)
         self.enter = nn.Linear(2 * self.places.channels + where.shape[1], width)
         self.levels = nn.ModuleList()
         edges = _near(where) if cells is None else _joined(cells, len(where))
         while True:
             few = len(where) <= FEW
             here = blocks if self.levels else 1
-            self.levels.append(Level(where, _all(len(where)) if few else edges, width, here, features))
+            self.levels.append(MeshLevel(where, _all(len(where)) if few else edges, width, here, features))
             if few:
                 break
             kept = _thinned(where, max(len(where) // THINNED, 2))
@@ -77,7 +77,7 @@ class MeshNet(nn.Module):
     def forward(self, u: Tensor, c: Tensor, keep: Tensor) -> Tensor:
         """``u, keep (N, n)``, ``c (N, 1)`` to ``(N, n)``."""
         (fields, numbers), (there, known) = self.places.apart(u), self.places.apart(keep)
-        told = self.reader.tell(c, numbers, known)
+        told = self.numbers.tell(c, numbers, known)
         where = self.where.to(u).expand(len(u), -1, -1)
         h, kept = self.enter(torch.cat([fields.mT, there.mT, where], -1)), []
         for level in self.levels:
@@ -87,10 +87,10 @@ class MeshNet(nn.Module):
         h = kept.pop()
         for level, finer in zip(reversed(self.levels[:-1]), reversed(kept)):
             h = level.up(finer + level.finer(h), told)
-        return self.places.together(self.leave(h).mT, self.reader.say(h.mean(1), told))
+        return self.places.together(self.leave(h).mT, self.numbers.say(h.mean(1), told))
 
 
-class Level(nn.Module):
+class MeshLevel(nn.Module):
     """Nodes of one level: messages among them, and the ways to the next coarser one and back."""
 
     def __init__(self, points: np.ndarray, edges: np.ndarray, width: int, blocks: int, features: int) -> None:
@@ -101,7 +101,7 @@ class Level(nn.Module):
         length = np.sqrt(np.square(apart).sum(-1, keepdims=True))
         self._keep("edges", edges)
         self._keep("apart", np.concatenate([apart, length], -1).astype(np.float32))
-        self.first, self.last = (nn.ModuleList(Block(width, apart.shape[1] + 1, features) for _ in range(blocks))
+        self.first, self.last = (nn.ModuleList(MeshBlock(width, apart.shape[1] + 1, features) for _ in range(blocks))
                                  for _ in range(2))
         self.fine = None
 
@@ -147,12 +147,12 @@ class Level(nn.Module):
         return h
 
 
-class Block(nn.Module):
+class MeshBlock(nn.Module):
     """Messages and two linear maps, each normalised, modulated and added."""
 
     def __init__(self, width: int, edge: int, features: int) -> None:
         super().__init__()
-        self.modulate, self.meet = nn.Linear(features, 4 * width), Meet(width, edge)
+        self.modulate, self.meet = nn.Linear(features, 4 * width), Messages(width, edge)
         self.body = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
         nn.init.zeros_(self.modulate.weight)
         nn.init.zeros_(self.modulate.bias)
@@ -164,7 +164,7 @@ class Block(nn.Module):
         return h + self.body(normalised(h) * (1 + c) + d)
 
 
-class Meet(MessagePassing):
+class Messages(MessagePassing):
     """What neighbours tell a node: ``W mean_j silu(A h_i + B h_j + C e_ij)``."""
 
     def __init__(self, width: int, edge: int) -> None:

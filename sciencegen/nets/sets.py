@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .fields import Reader
+from .fields import Numbers
 from .mlp import normalised
 from .places import Places
 
@@ -36,9 +36,9 @@ class SetNet(nn.Module):
                  blocks: int = 4, heads: int = 4, features: int = 64) -> None:
         super().__init__()
         self.places = Places(shapes, axes, (members,))
-        self.reader = Reader(self.places.numbers, width, features)
+        self.numbers = Numbers(self.places.numbers, width, features)
         self.enter = nn.Linear(2 * self.places.channels, width)
-        self.blocks = nn.ModuleList(Block(width, heads, features) for _ in range(blocks))
+        self.blocks = nn.ModuleList(SetBlock(width, heads, features) for _ in range(blocks))
         self.leave = nn.Linear(width, self.places.channels)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
@@ -46,15 +46,15 @@ class SetNet(nn.Module):
     def forward(self, u: Tensor, c: Tensor, keep: Tensor) -> Tensor:
         """``u, keep (N, n)``, ``c (N, 1)`` to ``(N, n)``."""
         (fields, numbers), (there, known) = self.places.apart(u), self.places.apart(keep)
-        told = self.reader.tell(c, numbers, known)
+        told = self.numbers.tell(c, numbers, known)
         present = there.abs().amax(1)
         h = self.enter(torch.cat([fields.mT, there.mT], -1))
         for block in self.blocks:
             h = block(h, present, told)
-        return self.places.together(self.leave(h).mT, self.reader.say(h.mean(1), told))
+        return self.places.together(self.leave(h).mT, self.numbers.say(h.mean(1), told))
 
 
-class Block(nn.Module):
+class SetBlock(nn.Module):
     """Attention and two linear maps, each normalised, modulated and added."""
 
     def __init__(self, width: int, heads: int, features: int) -> None:

@@ -28,7 +28,7 @@ POINTS = 32  # of a grid, below which its values are a table
 TABLE = 4096  # numbers, above which a table is refused
 
 
-class Variable(Protocol):
+class _Variable(Protocol):
     """What is asked of a layout's variables; see :class:`sciencegen.layout.Variable`."""
 
     shape: tuple[int, ...]
@@ -36,14 +36,14 @@ class Variable(Protocol):
     coords: Mapping[str, Any]
 
 
-class Layout(Protocol):
+class _Layout(Protocol):
     """What is asked of a layout; see :class:`sciencegen.layout.Layout`."""
 
     size: int
-    variables: Mapping[str, Variable]
+    variables: Mapping[str, _Variable]
 
 
-def suited(layout: Layout, width: int | None = None, periodic: Sequence[str] = (),
+def suited(layout: _Layout, width: int | None = None, periodic: Sequence[str] = (),
            sets: Sequence[str] = ()) -> Recipe:
     """The recipe of a network for states of a layout, called as ``net(u, c, keep)``.
 
@@ -75,7 +75,7 @@ def suited(layout: Layout, width: int | None = None, periodic: Sequence[str] = (
     return Recipe("sciencegen.nets.mlp.MLP", {"size": layout.size, "width": size, "depth": 4})
 
 
-def _kind(variable: Variable, axis: int, sets: Sequence[str]) -> str:
+def _kind(variable: _Variable, axis: int, sets: Sequence[str]) -> str:
     """What an axis is: of a set, of nodes, of channels or of a grid."""
     dim = variable.dims[axis] if variable.dims else ""
     if dim in sets:
@@ -88,11 +88,11 @@ def _kind(variable: Variable, axis: int, sets: Sequence[str]) -> str:
     return "channel" if not dim or dim == "time" or named or small else "grid"
 
 
-def _shapes(layout: Layout) -> list[list[int]]:
+def _shapes(layout: _Layout) -> list[list[int]]:
     return [list(variable.shape) for variable in layout.variables.values()]
 
 
-def _one(layout: Layout, kinds: Mapping[str, Sequence[str]], wanted: str) -> tuple[list[list[int]], Variable, int]:
+def _one(layout: _Layout, kinds: Mapping[str, Sequence[str]], wanted: str) -> tuple[list[list[int]], _Variable, int]:
     """Axes of all parts for a structure with one axis of that kind; a variable that has it, and which of its axes."""
     axes, names = [], {}
     for name, variable in layout.variables.items():
@@ -105,7 +105,7 @@ def _one(layout: Layout, kinds: Mapping[str, Sequence[str]], wanted: str) -> tup
     return axes, variable, axis
 
 
-def _mesh(layout: Layout, kinds: Mapping[str, Sequence[str]], width: int | None) -> Recipe:
+def _mesh(layout: _Layout, kinds: Mapping[str, Sequence[str]], width: int | None) -> Recipe:
     axes, variable, _ = _one(layout, kinds, "node")
     points = np.stack([np.asarray(variable.coords[a], float) for a in SPACE if a in variable.coords], -1)
     cells = variable.coords.get("cells")
@@ -114,13 +114,13 @@ def _mesh(layout: Layout, kinds: Mapping[str, Sequence[str]], width: int | None)
         "cells": None if cells is None else np.asarray(cells).tolist(), "width": width or 64})
 
 
-def _set(layout: Layout, kinds: Mapping[str, Sequence[str]], width: int | None) -> Recipe:
+def _set(layout: _Layout, kinds: Mapping[str, Sequence[str]], width: int | None) -> Recipe:
     axes, variable, axis = _one(layout, kinds, "set")
     return Recipe("sciencegen.nets.sets.SetNet", {
         "shapes": _shapes(layout), "axes": axes, "members": variable.shape[axis], "width": width or 128})
 
 
-def _grid(layout: Layout, kinds: Mapping[str, Sequence[str]]) -> dict[str, int]:
+def _grid(layout: _Layout, kinds: Mapping[str, Sequence[str]]) -> dict[str, int]:
     """The axes of the coarsest grid that has most axes, up to three, with their sizes."""
     grids = [{variable.dims[i]: variable.shape[i] for i, kind in enumerate(kinds[name]) if kind == "grid"}
              for name, variable in layout.variables.items()]
@@ -128,7 +128,7 @@ def _grid(layout: Layout, kinds: Mapping[str, Sequence[str]]) -> dict[str, int]:
     return dict(list(best.items())[-3:])
 
 
-def _fields(layout: Layout, kinds: Mapping[str, Sequence[str]], grid: Mapping[str, int], periodic: Sequence[str],
+def _fields(layout: _Layout, kinds: Mapping[str, Sequence[str]], grid: Mapping[str, int], periodic: Sequence[str],
             width: int | None) -> Recipe:
     axes = []
     for name, variable in layout.variables.items():
@@ -138,14 +138,14 @@ def _fields(layout: Layout, kinds: Mapping[str, Sequence[str]], grid: Mapping[st
                              f"{dict(grid)}; expected axes of that grid, or multiples of their sizes: bring a network "
                              "of your own, or leave the part out")
         axes.append(own)
-    width = width or (32 if len(grid) < 3 else 16)
+    width = width or (24 if len(grid) < 3 else 16)  # of some, what learns most in a minute of two cores
     return Recipe("sciencegen.nets.fields.FieldUNet", {
         "shapes": _shapes(layout), "axes": axes, "grid": list(grid.values()),
         "periodic": [dim in periodic for dim in grid], "channels": [width, 2 * width, 3 * width],
-        "blocks": [1, 2, 2], "patch": 2 if math.prod(grid.values()) >= 512 else 1})
+        "blocks": [1, 1, 1] if width < 32 else [1, 2, 2], "patch": 2 if math.prod(grid.values()) >= 512 else 1})
 
 
-def _axis(variable: Variable, axis: int, grid: Mapping[str, int]) -> int:
+def _axis(variable: _Variable, axis: int, grid: Mapping[str, int]) -> int:
     """Which axis of the grid an axis of a part is: the one of its name, or of which it is a finer version."""
     dim, size = variable.dims[axis], variable.shape[axis]
     for place, (name, points) in enumerate(grid.items()):

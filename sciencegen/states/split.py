@@ -64,7 +64,7 @@ def _given(split: Sequence[Sequence[int]], count: int, frames: int) -> Cut:
 
 def _sizes(shares: Sequence[float], count: int) -> list[int]:
     """Whole numbers near ``shares * count``, with sum ``count``; at least 1 where there are enough."""
-    sizes = [int(share * count) for share in shares]
+    sizes = [int(share * count + 1e-9) for share in shares]
     for k, share in enumerate(shares):
         if share and not sizes[k] and sum(map(bool, shares[: k + 1])) <= count:
             sizes[k] = 1
