@@ -47,6 +47,8 @@ def invert(name: Annotated[str, Parameter(help=f"The system: {', '.join(SYSTEMS)
     device
         Where to sample, as cpu or cuda.
     """
+    from dataclasses import replace
+
     from ...observations import Observations
     from ..directory import writable
     from . import invert as job
@@ -64,7 +66,8 @@ def invert(name: Annotated[str, Parameter(help=f"The system: {', '.join(SYSTEMS)
     out = out or Path("runs") / f"invert_{_short(name)}"
     writable(out)
     result = job.solve(trained, observations, system, count, seed, steps, law, device)
-    result.config.update(equation=name, data=str(data), example=example, model=str(model))
+    asked = {"equation": name, "data": data and str(data), "example": example, "model": model and str(model)}
+    result = replace(result, config=result.config | asked | {"count": count})
     out.mkdir(parents=True, exist_ok=True)
     made = [observations.save(out / "observations.h5")] if example else []
     made += report.write(out, result)
@@ -99,7 +102,7 @@ def train(name: Annotated[str, Parameter(help=f"The system: {', '.join(SYSTEMS)}
     from ..directory import writable
     from . import prior
 
-    _numbers(grid=(grid, 1), steps=(1 if steps is None else steps, 1), pairs=(2 if pairs is None else pairs, 2))
+    _numbers(grid=(grid, 4), steps=(1 if steps is None else steps, 1), pairs=(2 if pairs is None else pairs, 2))
     _usable(device)
     recipe = prior.setup(name, grid)
     recipe = replace(recipe, steps=recipe.steps if steps is None else steps, count=pairs or recipe.count)

@@ -71,7 +71,7 @@ def _verdict(misfit: float, count: int) -> str:
         return (f"the samples explain the readings roughly: {told}; those of a prior that is not Gaussian are "
                 "approximate")
     return (f"the samples do NOT explain the readings: {told}. Are the coordinates in the order of the axes (x, y), "
-            "the values in the prior's unit, and the noise not too small?")
+            "the values in the prior's unit, the noise not too small, and the truth of the kind that the prior knows?")
 
 
 def _data(result: Result, system: System | None, measure: Measurement) -> xarray.Dataset:

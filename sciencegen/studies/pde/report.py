@@ -24,8 +24,8 @@ def tables(result: Result) -> list[Table]:
     for name in ("", "5 %", "median", "95 %", "truth", "of zero", "likely"):
         shown.add_column(name, justify="right" if name else "left")
     bounds = "{:.2f} to {:.2f}".format(*likely(result.data.sizes["measurement"]))
-    for name, words, range in (("misfit", "misfit of the data, in units of their noise", bounds),
-                               ("residual", "residual of the equation", "")):
+    for name, words, range in (("misfit", "misfit, over noise", bounds),
+                               ("residual", "residual", "")):
         if name in result.data:
             value = result.data[name]
             spread = np.nanquantile(value, (0.05, 0.5, 0.95))
