@@ -161,6 +161,7 @@ def test_what_is_asked_wrongly_is_refused_and_writes_nothing(tmp_path, run):
         (["poison", "--data", good], "no system 'poison'; there are poisson"),
         (["burgers", "--data", good], "sciencegen train burgers"),
         (["poisson", "--data", good, "--count", 0], "got --count 0; expected 1 to"),
+        (["poisson", "--data", good, "--count", 10**9], "GB; ask for fewer"),
         (["poisson", "--data", good, "--seed", -1], "got --seed -1; expected 0 to 2^40"),
         (["poisson", "--data", good, "--steps", 1], "got --steps 1; expected 2 to"),
         (["poisson", "--data", good, "--device", "abacus"], "got --device abacus, which cannot be used"),

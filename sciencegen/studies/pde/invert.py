@@ -29,6 +29,7 @@ from ...priors import Model, zoo
 from ...result import Result
 from ...sample import Multistep, karras
 from ...tasks import Problem, invert
+from ...tasks.doors import check_count
 from ...train import Levels
 from .judge import admitted, judged
 from .pairs import fits
@@ -108,12 +109,12 @@ def solve(model: Model, observations: Observations, system: System | None = None
         device: where to sample, as cpu or cuda.
     """
     measure = check(model, observations, system, count, seed, steps, law)
-    prior = copy.deepcopy(model.energy).requires_grad_(False).to(device)
+    prior = copy.deepcopy(model.energy).requires_grad_(False)
     curved = len(model.training.get("ranks", ())) > 1
-    sigmas = levels(prior, steps, highest=TRAINED if curved else math.inf).to(device)
-    result = invert(Problem(model.layout, prior), measure, observations.data, observations.noise,
-                    Multistep(sigmas), count, torch.arange(count) + seed * 2**20, progress,
-                    observations.truth or None, 8 if curved else None)
+    sampler = Multistep(levels(prior, steps, highest=TRAINED if curved else math.inf))
+    result = invert(Problem(model.layout, prior), measure, observations.data, observations.noise, sampler, count,
+                    torch.arange(count) + seed * 2**20, progress, observations.truth or None, 8 if curved else None,
+                    device)
     asked = {"system": repr(system), "law": law, "seed": seed, "steps": steps, "device": device}
     result = replace(result, config=result.config | asked)
     if system is not None:
@@ -129,6 +130,7 @@ def check(model: Model, observations: Observations, system: System | None, count
         raise ValueError(f"got {count} samples and {steps} steps; expected at least 1 and 2")
     if not 0 <= seed < 2**40:
         raise ValueError(f"got the seed {seed}; expected 0 to 2^40")
+    check_count(count, model.layout.size)
     if law and system is None:
         raise ValueError(f"got a law of no system; expected one of {', '.join(SYSTEMS)} or your own: leave it out")
     return observations.measure(model.layout)
