@@ -16,6 +16,7 @@ from torch import Tensor
 from .calls import Plan
 from .energy import Energy, Evaluation, Potential, require_rows, score_only
 from .moments import Moments
+from .values import finite
 
 __all__ = ["Moments", "Projected", "Tweedie", "dps"]
 
@@ -105,12 +106,16 @@ def dps(prior: Energy, A: Tensor | Callable[[Tensor], Tensor], y: Tensor, zeta: 
 
     Arguments:
         A: matrix ``(m, d)``, or a function ``(*B, d) -> (*B, m)``.
-        y: ``(m,)`` or ``(*B, m)``.
+        y: ``(m,)`` or ``(*B, m)``; ValueError unless finite, and of as many numbers as are measured.
     """
+    y = finite("y", y)
     measure = (lambda x: x @ A.to(x).mT) if isinstance(A, Tensor) else A
 
     def distance(x: Tensor) -> Tensor:
-        square = ((torch.as_tensor(y).to(x) - measure(x)) ** 2).sum(-1)
+        seen = measure(x)
+        if seen.shape[-1:] != y.shape[-1:]:
+            raise ValueError(f"got {y.shape[-1:]} data for measurements of shape {tuple(seen.shape)}; expected as many")
+        square = ((y.to(x) - seen) ** 2).sum(-1)
         return square if squared else (square + torch.finfo(x.dtype).tiny).sqrt()
 
     return Tweedie(prior, zeta * Potential(distance))

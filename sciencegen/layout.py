@@ -19,6 +19,7 @@ import torch
 import xarray
 from torch import Tensor
 
+from .values import finite
 from .view import View
 
 __all__ = ["Layout", "Variable", "View"]
@@ -59,6 +60,7 @@ class Variable:
                                  f"match an axis: dims {self.dims}, shape {self.shape}")
         if not bool(((scale := self.flat(self.scale)) > 0).all() and scale.isfinite().all()):
             raise ValueError(f"got scale {self.scale}; expected positive finite numbers")
+        finite("loc", self.flat(self.loc))
 
     @property
     def size(self) -> int:
@@ -203,8 +205,7 @@ class Layout:
         flat = [self._flatten(name, parts[name]) for name in names]
         batch = torch.broadcast_shapes(*(f.shape[:-1] for f in flat))
         value = torch.cat([f.expand(*batch, f.shape[-1]) for f in flat], dim=-1)
-        if not bool(value.isfinite().all()):
-            raise ValueError(f"got numbers that are not finite in {names}; expected finite ones")
+        value = finite(" and ".join(names), value)
         return view, (value - self.loc[view.rows].to(value)) / self.scale[view.rows].to(value)
 
     def to(self, device: torch.device | str | None) -> Layout:

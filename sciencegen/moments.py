@@ -27,6 +27,7 @@ from .linear import Dense, Linear, Local, Map, Whitening, conjugate_gradients
 from .linear.gram import Mixed, Scaled
 from .linear.maps import Near
 from .noise import Noise
+from .values import finite
 
 __all__ = ["Closed", "Iterated", "Moments"]
 
@@ -77,7 +78,7 @@ class Conditioned(Energy):
             raise ValueError(f"got noise {noise}; expected positive numbers: for exact data, what can be resolved of "
                              "them, as 1e-4 of their spread")
         self.prior, self.around, self.whitenings = prior, around, {}
-        self.register_buffer("y", torch.as_tensor(y), persistent=False)
+        self.register_buffer("y", finite("y", y), persistent=False)
         self.register_buffer("noise", torch.as_tensor(noise, dtype=torch.float64), persistent=False)
         self.groups = dict(groups or {"misfit": self.y.shape[-1]})
         self.measure = A if isinstance(A, Map) else Dense(A) if isinstance(A, Tensor) else Local(A)

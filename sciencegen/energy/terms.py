@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
 from ..calls import Call, Plan
+from ..values import positive
 from .base import Energy, level, score_only
 from .evaluation import Evaluation, Reading
 
@@ -32,14 +32,14 @@ class Residual(Energy):
     r"""``|r(x)|^2 / 2 (noise^2 + gain^2 sigma^2)``: ``r(x) -> (*B, m)`` should be zero up to ``noise``.
 
     Loose where the state is uncertain, stiff where it is known; ``gain`` is how strongly ``r`` answers to ``x``.
-    ``noise`` and ``gain`` are numbers or ``(m,)`` tensors.
+    ``noise`` and ``gain`` are numbers or ``(m,)`` tensors; ValueError unless they are finite and not below zero.
     """
 
     def __init__(self, function: Callable[[Tensor], Tensor], noise: float | Tensor, gain: float | Tensor = 1.0) -> None:
         super().__init__()
         self.function = function
-        self.register_buffer("noise", torch.as_tensor(noise, dtype=torch.float64), persistent=False)
-        self.register_buffer("gain", torch.as_tensor(gain, dtype=torch.float64), persistent=False)
+        for name, value in (("noise", noise), ("gain", gain)):
+            self.register_buffer(name, positive(f"a residual's {name}", value, zero=True).double(), persistent=False)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         variance = self.noise.to(x) ** 2 + self.gain.to(x) ** 2 * level(sigma, x) ** 2

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..energy import Energy, level
+from ..values import finite
 from ..view import View
 from .axes import one_part
 
@@ -30,6 +31,8 @@ class Mixture(Energy):
         if means.ndim != 2 or weights.shape != means.shape[:1] or not bool((weights > 0).all()):
             raise ValueError(f"got weights {weights.tolist()} and means {tuple(means.shape)}; expected (k,) positive "
                              "numbers and (k, d)")
+        for name, value in (("means", means), ("weights", weights), ("std", torch.as_tensor(std))):
+            finite(f"a mixture's {name}", value)
         self.register_buffer("log_weights", torch.log(weights / weights.sum()))
         self.register_buffer("centers", means)
         self.register_buffer("std", torch.as_tensor(std, dtype=means.dtype))

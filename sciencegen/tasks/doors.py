@@ -12,9 +12,10 @@ from torch import Tensor
 
 from ..energy import Energy
 from ..sample import Sampler
+from ..values import finite
 from .problem import Parts, Problem
 
-__all__ = ["check_count", "check_readings", "check_start", "finite", "probe"]
+__all__ = ["check_count", "check_readings", "check_start", "probe"]
 
 COPIES = 8  # of the states that a step of a sampler holds at once
 
@@ -24,7 +25,7 @@ def check_count(count: int, size: int, seeds: Tensor | None = None) -> int:
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
         raise ValueError(f"got a count of {count!r}; expected a whole number of samples, 1 or more")
     if seeds is not None and tuple(np.shape(seeds)) != (count,):
-        raise ValueError(f"got {np.shape(seeds)} seeds for {count} samples; expected ({count},), one a sample")
+        raise ValueError(f"got {tuple(np.shape(seeds))} seeds for {count} samples; expected ({count},), one a sample")
     needed = 4 * COPIES * int(count) * size
     if (there := _memory()) and needed > there:
         raise ValueError(f"got a count of {count:,} samples of {size:,} numbers, which take about "
@@ -50,19 +51,6 @@ def check_start(start: Tensor | None, count: int, size: int) -> None:
     """ValueError unless ``start`` is ``(count, size)`` finite numbers, or None."""
     if start is not None and tuple(finite("start", start).shape) != (count, size):
         raise ValueError(f"got a start of shape {tuple(start.shape)}; expected ({count}, {size})")
-
-
-def finite(name: str, value: Any) -> Tensor:
-    """``value`` as a tensor of real floats; ValueError, with how many and the first, if some are not finite."""
-    value = torch.as_tensor(value if isinstance(value, Tensor) else np.asarray(value))
-    if value.is_complex():
-        raise ValueError(f"got complex {name}; expected real numbers: give real and imaginary parts apart")
-    value = value if value.is_floating_point() else value.double()
-    bad = (~value.isfinite()).nonzero()
-    if len(bad):
-        raise ValueError(f"got {len(bad)} of {value.numel()} numbers in {name} that are not finite, the first at "
-                         f"{tuple(bad[0].tolist())}; expected finite ones: leave out what was not measured")
-    return value
 
 
 def probe(problem: Problem, function: Parts, axes: Sequence[int], sampler: Sampler) -> Tensor:

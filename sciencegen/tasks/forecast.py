@@ -8,7 +8,7 @@ from torch import Tensor
 from ..measure import Entries
 from ..result import Result
 from ..sample import Sampler
-from .doors import finite
+from ..values import finite
 from .invert import invert
 from .problem import Problem
 
