@@ -12,6 +12,7 @@ from .. import io
 
 __all__ = ["summarised"]
 
+CACHED = 2**16  # numbers that are summed at once, which a processor's cache holds
 SHOWN = 2**30  # bytes from which a pass shows how far it is, where there is a terminal
 
 
@@ -29,7 +30,8 @@ def summarised(data: xarray.Dataset, samples: np.ndarray, frames: tuple[int, int
         for name, array in data.data_vars.items():
             found[str(name)] = io.Moments()
             for values in _pieces(str(name), array.variable, chosen, missing):
-                found[str(name)] += io.Moments.of(values)
+                for part in np.array_split(values.ravel(), max(values.size // CACHED, 1)):
+                    found[str(name)] += _moments(part)
             bar.update(array.nbytes)
     return found
 
@@ -47,7 +49,15 @@ def _pieces(name: str, variable: xarray.Variable, chosen: Mapping[str, np.ndarra
                              "expected finite ones: leave such samples out (data.isel), or say what stands for NaN, "
                              "missing=0")
         for axis, dim in enumerate(variable.dims):
-            if dim in chosen:
+            if dim in chosen and not chosen[dim][key[axis]].all():
                 values = np.compress(chosen[dim][key[axis]], values, axis)
         if values.size:
             yield values
+
+
+def _moments(values: np.ndarray) -> io.Moments:
+    """Those of finite numbers ``(n,)``."""
+    exact = values.astype(np.float64)
+    mean = exact.mean()
+    exact -= mean
+    return io.Moments(exact.size, float(mean), float(exact @ exact), float(values.min()), float(values.max()))
