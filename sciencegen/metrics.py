@@ -17,8 +17,8 @@ from torch import Tensor
 from .energy import Energy
 from .noise import Noise
 
-__all__ = ["Interval", "coverage", "crps", "diversity", "energy_distance", "interval", "mmd", "relative_error",
-           "tweedie_error"]
+__all__ = ["Calibration", "Interval", "calibration", "coverage", "crps", "diversity", "energy_distance", "interval",
+           "mmd", "relative_error", "tweedie_error", "tweedie_errors"]
 
 
 class Interval(NamedTuple):
@@ -70,6 +70,31 @@ def coverage(samples: Tensor, truth: Tensor, level: float = 0.9) -> Tensor:
     return ((low <= truth) & (truth <= high)).to(samples.dtype).mean()
 
 
+class Calibration(NamedTuple):
+    """How samples of a posterior stand to the truth.
+
+    Arguments:
+        error: root mean square of the samples' mean less the truth.
+        spread: what that would be if the truth were drawn as the samples are.
+        coverage: share of the truth within the central interval.
+    """
+
+    error: Tensor
+    spread: Tensor
+    coverage: Tensor
+
+
+def calibration(samples: Tensor, truth: Tensor, level: float = 0.9) -> Calibration:
+    """Error, spread and coverage, ``()`` each, of samples ``(S, *B)`` of a truth ``(*B)``.
+
+    With ``S`` samples the truth differs from their mean by ``sqrt(1 + 1 / S)`` of their standard deviation: "Why Should
+    Ensemble Spread Match the RMSE of the Ensemble Mean?" (Fortin et al., 2014), https://doi.org/10.1175/JHM-D-14-0008.1
+    """
+    count = _members(samples, truth)
+    spread = ((1 + 1 / count) * samples.var(0).mean()).sqrt()
+    return Calibration((samples.mean(0) - truth).square().mean().sqrt(), spread, coverage(samples, truth, level))
+
+
 def diversity(outlines: Tensor) -> Tensor:
     """Mean distance ``()`` over pairs of outlines ``(S, n, k)``: root mean square over their points, in their units."""
     if outlines.ndim != 3 or len(outlines) < 2:
@@ -118,13 +143,18 @@ def tweedie_error(energy: Energy, clean: Tensor, sigmas: Tensor | Sequence[float
     above it is ``sigma^2 E |its score - the exact score|^2 / d``: "A Connection Between Score Matching and Denoising
     Autoencoders" (Vincent, 2011), https://doi.org/10.1162/NECO_a_00142. The noise is the same for every energy.
     """
+    return tweedie_errors(energy, clean, sigmas, seed).mean(-1)
+
+
+def tweedie_errors(energy: Energy, clean: Tensor, sigmas: Tensor | Sequence[float], seed: int = 0) -> Tensor:
+    """:func:`tweedie_error` of each coordinate, ``(L, d)``."""
     rows = Noise(torch.arange(len(clean)) + seed * 2**32).to(clean.device)
     errors = []
     with torch.no_grad():
         for k, sigma in enumerate(torch.as_tensor(sigmas).tolist()):
             noise = rows.at(k).normal(clean.shape[-1], clean.dtype)
             error = (energy.mean(clean + sigma * noise, sigma) - clean) / sigma
-            errors.append(error.square().mean())
+            errors.append(error.square().mean(0))
     return torch.stack(errors)
 
 

@@ -102,7 +102,7 @@ def test_it_learns_what_its_gaussian_does_not_know(kind, tmp_path):
     trained = fit(energy, rows, tmp_path, 60, batch=32, rate=1e-2, levels=Levels(low=0.05, high=0.5, spread=1.0))
     with torch.no_grad():
         before, after = (e.loss(rows[:100], torch.tensor(0.2), normal(100, 64, seed=1).float()).mean()
-                         for e in (energy, trained.energy))
+                         for e in (energy, trained.prior))
     assert float(after) < 0.5 * float(before)
 
 

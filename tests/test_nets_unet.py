@@ -46,7 +46,7 @@ def test_it_learns_what_its_gaussian_does_not_know(tmp_path):
     energy = Denoiser(GridUNet((2, 8, 8), channels=(16, 16), blocks=(1, 1), patch=1), Gaussian(torch.zeros(128), 1.0))
     trained = fit(energy, rows, tmp_path, 50, batch=32, rate=1e-2, levels=Levels(low=0.2, high=1.0, spread=1.0))
     with torch.no_grad():
-        loss = trained.energy.loss(rows[:100], torch.tensor(0.5), normal(100, 128, seed=1).float())
+        loss = trained.prior.loss(rows[:100], torch.tensor(0.5), normal(100, 128, seed=1).float())
     assert float(loss.mean()) < 0.5
 
 

@@ -106,4 +106,4 @@ def train(file: str | os.PathLike, directory: str | os.PathLike, steps: int = 22
     facts = {"data": "UIUC airfoils, NeuralFoil polars (datasets/airfoils.nc)", "real_rows": len(rows["shape"]),
              "blended_rows": len(new), "steps": steps, "seed": seed,
              "loss": float(trained.history.loss[-500:].mean())}
-    return Model(layout, trained.energy, recipe, training=facts)
+    return Model(layout, trained.prior, recipe, training=facts)

@@ -164,4 +164,4 @@ def train(file: str | os.PathLike, directory: str | os.PathLike, setup: Setup = 
     facts = {"cases": len(rows) // 4, "states": len(rows), "steps": setup.steps, "batch": setup.batch,
              "rate": setup.rate, "seed": seed, "loss": float(trained.history.loss[-200:].mean()),
              "seconds": float(trained.history.seconds[-1])}
-    return Model(layout, trained.energy.cpu(), recipe, training=facts)
+    return Model(layout, trained.prior.cpu(), recipe, training=facts)

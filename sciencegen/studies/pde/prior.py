@@ -153,4 +153,4 @@ def train(recipe: Setup, directory: str | os.PathLike, *, device: str = "cpu", s
     facts = {"system": recipe.name, "grid": recipe.grid, "pairs": recipe.count, "orders": len(orders), "seed": seed,
              "steps": recipe.steps, "batch": recipe.batch, "rate": recipe.rate, "ranks": list(recipe.ranks),
              "loss": float(trained.history.loss[-200:].mean()), "seconds": float(trained.history.seconds[-1])}
-    return Model(layout, trained.energy.cpu(), net, training=facts)
+    return Model(layout, trained.prior.cpu(), net, training=facts)

@@ -1,13 +1,19 @@
 r"""What a step of a training sees, as a function of the seed and the step alone.
 
-The row at place ``i`` of the batch of step ``k``, its part (joint or marginal), its noise level and its noise depend on
-``(seed, k, i)`` only, whatever came before and however many processes share the batch. The levels of a batch are
-stratified, one in each of ``batch`` equally likely intervals, which lowers the variance of the gradient:
+The row at place ``i`` of the batch of step ``k``, its part (joint, marginal, given), its noise level and its noise
+depend on ``(seed, k, i)`` only, whatever came before and however many processes share the batch. The levels of a batch
+are stratified, one in each of ``batch`` equally likely intervals, which lowers the variance of the gradient:
 "Variational Diffusion Models" (Kingma et al., 2021), https://arxiv.org/abs/2107.00630, appendix I.1.
+
+Nothing depends on how long the training will be, so that it can be ended by the clock and made longer later. The
+learning rate falls with the root of the step, and the weights are averaged over a window that is a fixed share of the
+steps so far: "Analyzing and Improving the Training Dynamics of Diffusion Models" (Karras et al., 2024),
+https://arxiv.org/abs/2312.02696, sections 2.3 and 3.1.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,9 +22,11 @@ import torch
 from torch import Tensor
 
 from ..noise import Noise
-from ..priors import Draw
+from ..priors.base import Draw
 
-__all__ = ["Levels", "Plan"]
+__all__ = ["Levels", "Schedule"]
+
+UNIFORM = 4  # numbers beside the noise that a row is given, for whatever else a prior's loss draws
 
 
 @dataclass(frozen=True)
@@ -51,50 +59,58 @@ class Levels:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Everything that decides what a training computes, beside the energy and the data; see :func:`fit`.
+class Schedule:
+    """Everything that decides what a training computes, beside the prior and the data; see :func:`fit`.
 
-    ``rows`` is how many the data have; ``shares`` and the others are as in :func:`sciencegen.train.fit`.
+    ``rows`` is how many the data have, ``size`` how many numbers are in each; the others are as in
+    :func:`sciencegen.train.fit`.
     """
 
     rows: int
-    steps: int
+    size: int
     batch: int
     rate: float
     warmup: int
-    ema: float
+    steady: int
+    window: float
     clip: float
     decay: float
     levels: Levels
     shares: tuple[float, ...]
     precision: str | None
     seed: int
+    every: int
 
     def __post_init__(self) -> None:
-        if min(self.rows, self.steps, self.batch) < 1 or not 0 <= self.ema < 1 or not 0 <= self.seed < 2**31:
-            raise ValueError(f"got {self.rows} rows, steps={self.steps}, batch={self.batch}, ema={self.ema}, "
-                             f"seed={self.seed}; expected at least one row, step and row per batch, 0 <= ema < 1 and "
-                             "0 <= seed < 2**31")
+        whole = min(self.rows, self.batch, self.steady, self.every) >= 1 and self.warmup >= 0
+        if not (whole and 0 < self.window < 1 and self.rate > 0 and 0 <= self.seed < 2**31):
+            raise ValueError(f"got {self.rows} rows, batch={self.batch}, rate={self.rate}, warmup={self.warmup}, "
+                             f"steady={self.steady}, every={self.every}, window={self.window}, seed={self.seed}; "
+                             "expected at least one row, a row per batch and one step, a rate above 0, 0 < window < 1 "
+                             "and 0 <= seed < 2**31")
 
     def rate_at(self, step: Tensor | int) -> Tensor:
         """Learning rate of a step, counted from 0, of the same shape."""
-        step = torch.as_tensor(step, dtype=torch.float64)
-        rise = ((step + 1) / max(self.warmup, 1)).clamp_max(1)
-        return self.rate * rise * (1 + torch.cos(math.pi * step / self.steps)) / 2
+        count = torch.as_tensor(step, dtype=torch.float64) + 1
+        return self.rate * (count / max(self.warmup, 1)).clamp_max(1) / (count / self.steady).clamp_min(1).sqrt()
 
-    def draw(self, step: int, places: Tensor, size: int) -> Draw:
-        """What is drawn of the rows at ``places (b,)`` of a step's batch."""
+    def keep_at(self, step: int) -> float:
+        """What the averaged weights keep of themselves at a step: their window is a share of the steps so far."""
+        return step / (step + 1 / self.window)
+
+    def draw(self, step: int, places: Tensor) -> Draw:
+        """What the rows at ``places (b,)`` of a step's batch are given: level, noise, part and uniform numbers."""
         noise = Noise(places + self.seed * 2**32, step)
-        height, choice = noise.at(step, 1).uniform(2).unbind(-1)
+        height, choice, *others = noise.at(step, 1).uniform(2 + UNIFORM).unbind(-1)
         ends = torch.tensor(self.shares, dtype=torch.float64, device=places.device).cumsum(0)
         part = (choice[:, None] >= ends[:-1] / ends[-1]).sum(-1)
         sigma = self.levels((places + height) / self.batch)[:, None]
-        return Draw(sigma, noise.normal(size), part, sigma.new_zeros(len(places), 0))
+        return Draw(sigma, noise.normal(self.size), part, torch.stack(others, -1))
 
     def order(self, places: Tensor, start: int = 0) -> Iterator[Tensor]:
-        """Which rows ``(b,)`` stand at ``places`` of each step from ``start`` on; each epoch is a new permutation."""
+        """Which rows ``(b,)`` stand at ``places`` of each step from ``start`` on, for ever; epochs are permutations."""
         epoch, permutation = -1, places
-        for step in range(start, self.steps):
+        for step in itertools.count(start):
             wanted = step * self.batch + places
             rows = torch.empty_like(wanted)
             for e in range(int(wanted[0]) // self.rows, int(wanted[-1]) // self.rows + 1):
