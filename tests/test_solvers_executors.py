@@ -4,9 +4,10 @@ The solver travels as it would from a user's script: by name, to workers that im
 """
 
 import os
+import signal
 import time
 import warnings
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -17,7 +18,7 @@ import pytest
 from sciencegen.solvers import Isolated, SolverResult, Status, load_simulations, map_simulations
 
 ROOT = Path(__file__).parents[1]
-CRASH, HANG = (3, 8), 5
+CRASH, HANG, ODD, KILLED = (3, 8), 5, (10, 11), 12
 PATIENCE = 10  # seconds for a case: 14 interpreters that start at once on 2 cores make each other wait
 
 
@@ -32,6 +33,10 @@ class Wing:
             raise ZeroDivisionError("no such wing")
         if fail == "hang":
             time.sleep(600)
+        if fail == "odd":
+            return SolverResult(Status.CONVERGED, {"y": [[x], [x, x]]} if x == ODD[0] else {1: x})
+        if fail == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
         if fail == "missing":
             return SolverResult(Status.MISSING, {}, log="no program 'wing'")
         return SolverResult(Status.CONVERGED, {"y": 2 * x})
@@ -74,19 +79,22 @@ ENGINES = [own, dask, slurm_like, threads, processes]
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.__name__)
-def test_of_14_cases_2_crash_and_1_hangs_and_11_have_results(engine, tmp_path, monkeypatch):
+def test_of_14_cases_6_fail_in_four_ways_and_8_have_results(engine, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
-    cases = [{"x": float(x), "fail": "crash" if x in CRASH else "hang" if x == HANG else ""} for x in range(14)]
+    fails = dict.fromkeys(CRASH, "crash") | dict.fromkeys(ODD, "odd") | {HANG: "hang", KILLED: "killed"}
+    cases = [{"x": float(x), "fail": fails.get(x, "")} for x in range(14)]
     with engine(tmp_path / "logs") as executor:
         results = map_simulations(Isolated(Wing(), timeout=PATIENCE), cases, executor, out=tmp_path / "out")
-    expected = ["crashed" if x in CRASH else "timeout" if x == HANG else "converged" for x in range(14)]
+    expected = ["timeout" if x == HANG else "crashed" if x in fails else "converged" for x in range(14)]
     assert [result.status for result in results] == expected
     assert [result["y"] for result in results if result.status == "converged"] == [
-        2.0 * x for x in range(14) if x not in (*CRASH, HANG)
+        2.0 * x for x in range(14) if x not in fails
     ]
+    assert [x for x in range(14) if results[x].lost] == [KILLED]
+    assert all(result.wall_s > 0 for result in results)
     stored = load_simulations(tmp_path / "out")
-    assert stored.status.values.tolist() == expected
-    assert int(stored.y.notnull().sum()) == 11
+    assert stored.status.values.tolist() == [*expected[:KILLED], "not run", *expected[KILLED + 1 :]]
+    assert int(stored.y.notnull().sum()) == 8
     assert all("exit status 3" in results[x].log for x in CRASH)
 
 
@@ -102,6 +110,38 @@ def test_an_exception_and_a_missing_program_cost_themselves(engine, tmp_path):
 def test_here_every_case_has_a_process_of_its_own_unasked():
     results = map_simulations(Wing(), [{"x": float(x), "fail": "crash" if x == 1 else ""} for x in range(4)], workers=2)
     assert [result.status for result in results] == ["converged", "crashed", "converged", "converged"]
+
+
+class Pure:
+    """An executor that takes equal calls for one unless told otherwise, as Dask's."""
+
+    def __init__(self):
+        self.told = []
+
+    def submit(self, function, /, *arguments, pure=True):
+        self.told.append(pure)
+        done = Future()
+        done.set_result(function(*arguments))
+        return done
+
+
+def test_equal_cases_are_no_single_one_to_an_executor_that_remembers():
+    executor = Pure()
+    map_simulations(Wing(), [{"x": 1.0}, {"x": 1.0}], executor)
+    assert executor.told == [False, False]
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt()])
+def test_a_worker_that_was_ended_costs_itself(error, tmp_path):
+    def solver(x):
+        if x == 1:
+            raise error
+        return SolverResult(Status.CONVERGED, {"y": x})
+
+    with ThreadPoolExecutor(2) as pool:
+        results = map_simulations(solver, [{"x": x} for x in range(3)], pool, tmp_path)
+    assert [result.status for result in results] == ["converged", "crashed", "converged"]
+    assert results[1].lost == isinstance(error, KeyboardInterrupt)
 
 
 def test_a_closed_executor_refuses_each_case():

@@ -1,5 +1,6 @@
 """Law: two solvers that could give other numbers have other identities; the same solver has the same in any process."""
 
+import copyreg
 import ctypes
 import functools
 import importlib
@@ -206,6 +207,28 @@ def test_locks_and_loggers_hold_no_setting():
 
     assert identity(Panel(0.1, threading.Lock())) == identity(Panel(0.1, threading.Lock()))
     assert identity(solver) == identity(solver)
+
+
+def test_use_changes_nothing():
+    """Pickle and caches leave marks on classes and functions."""
+    class Fresh:
+        def __call__(self, x):
+            return kind(x)
+
+        @functools.cached_property
+        def slow(self):
+            return 1
+
+    class kind:
+        def __init__(self, x):
+            self.x = x
+
+    solver, cached = Fresh(), functools.cache(closure(2.0))
+    before = identity(solver), identity(cached)
+    copyreg._slotnames(kind)
+    solver(1.0)
+    cached(1.0)
+    assert (identity(solver), identity(cached)) == before
 
 
 def test_recursion_ends():

@@ -40,6 +40,14 @@ def test_another_process_is_refused_until_the_holder_is_dead(tmp_path, holder):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_place_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    for folder, words in [(tmp_path / "file", "File exists"), (tmp_path / "file/below", "Not a directory")]:
+        with pytest.raises(ValueError, match=rf"got out=.*file.* \({words}\); expected a directory to write to"):
+            with locked(folder):
+                pass
+
+
 def elsewhere(folder: Path) -> Path:
     """A lock of a process of another machine."""
     lock = Lock.mine(folder / ".lock")

@@ -2,13 +2,15 @@
 
 import errno
 import pickle
+import signal
 import time
 
 import numpy as np
 import pytest
 import torch
 
-from sciencegen.solvers import SolverResult, Status
+from sciencegen.solvers import Lost, SolverResult, Status
+from sciencegen.solvers.process import run
 from sciencegen.solvers.solver import guarded
 
 
@@ -86,7 +88,8 @@ def test_numbers_of_many_kinds_arrive_as_arrays(value, expected):
 
 
 @pytest.mark.parametrize("error, lost", [
-    (OSError(errno.ENOSPC, "no space left"), True), (MemoryError(), True), (OSError(errno.ENOENT, "no file"), False),
+    (OSError(errno.ENOSPC, "no space left"), True), (MemoryError(), True), (Lost("no licence"), True),
+    (OSError(errno.ENOENT, "no file"), False),
     (ZeroDivisionError(), False), (SystemExit(3), False), (GeneratorExit(), False),
 ])
 def test_an_exception_is_the_solvers_and_a_full_machine_is_not(error, lost):
@@ -95,6 +98,18 @@ def test_an_exception_is_the_solvers_and_a_full_machine_is_not(error, lost):
 
     found = guarded(fail, {})
     assert (found.status, found.lost) == ("crashed", lost)
+
+
+@pytest.mark.parametrize("script, code", [("kill -SEGV $$", -signal.SIGSEGV), ("exit 3", 3), ("exit 255", 255),
+                                          ("kill -ALRM $$", -signal.SIGALRM), ("exit 139", -signal.SIGSEGV)])
+def test_a_programs_own_end_is_told(tmp_path, script, code):
+    assert run(["sh", "-c", script], "", tmp_path, 60).returncode == code
+
+
+@pytest.mark.parametrize("script", ["kill -KILL $$", "kill -TERM $$", "sh -c 'kill -KILL $$'; exit $?"])
+def test_a_program_that_another_ended_is_lost(tmp_path, script):
+    with pytest.raises(Lost, match="sh was ended by signal (9|15), by a kernel without memory, a scheduler"):
+        run(["sh", "-c", script], "", tmp_path, 60)
 
 
 def test_an_exception_and_an_answer_of_another_kind_are_crashed_and_say_why():

@@ -36,14 +36,13 @@ from threading import Thread
 from typing import IO, Any, NoReturn
 
 from sciencegen.solvers.process import MARK, sweep
-from sciencegen.solvers.solver import MACHINE, Solver, SolverResult, Status, guarded
+from sciencegen.solvers.solver import MACHINE, SENT, Solver, SolverResult, Status, guarded
 
 __all__ = ["Isolated"]
 
 GRACE = 2.0  # seconds that a child has to end the programs it started
 SHORTEST, LONGEST = 1e-3, 0.05  # seconds between two looks at a child
 LOST = 75  # the exit status of a child that could not leave its answer (EX_TEMPFAIL)
-OWN = {signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGBUS, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS}
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ class Child:
         with suppress(Exception):  # what a solver wrote there that closed all files and opened others
             if self.code == 0:
                 return pickle.loads(left)
-        lost = self.code == LOST or (self.code < 0 and -self.code not in OWN)
+        lost = self.code == LOST or -self.code in SENT
         return self._result(Status.CRASHED, f"the process of this case {_cause(self.code)}", lost)
 
     def _result(self, status: Status, log: str, lost: bool = False) -> SolverResult:

@@ -97,13 +97,13 @@ class Lock:
 @contextmanager
 def locked(folder: Path, beat: float = BEAT, patience: float = PATIENCE) -> Iterator[Lock]:
     """
-    Hold `folder`; what is yielded knows whether it still does (:meth:`Lock.held`).
+    Hold `folder`, made if need be; what is yielded knows whether it still does (:meth:`Lock.held`).
 
     Raises:
-        ValueError: another run holds it; names its host and process.
+        ValueError: another run holds it, and on which host by which process; or nothing can be written there.
     """
     lock, done = Lock.mine(folder / NAME), Event()
-    while not lock.create():
+    while not _made(lock):
         with suppress(FileNotFoundError):  # it was let go of meanwhile
             other = Lock.found(lock.path)
             if not other.alive(patience):
@@ -120,6 +120,14 @@ def locked(folder: Path, beat: float = BEAT, patience: float = PATIENCE) -> Iter
     finally:
         done.set()
         lock.remove()
+
+
+def _made(lock: Lock) -> bool:
+    try:
+        lock.path.parent.mkdir(parents=True, exist_ok=True)
+        return lock.create()
+    except OSError as error:
+        raise ValueError(f"got out={lock.path.parent} ({error.strerror}); expected a directory to write to") from error
 
 
 def _touch(lock: Lock, done: Event, beat: float) -> None:

@@ -16,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sciencegen.solvers.solver import MACHINE, SENT, Lost
+
 __all__ = ["MARK", "Finished", "run", "sweep"]
 
 MARK = "SCIENCEGEN_CASE"  # the variable whose value all processes of a case inherit
@@ -36,6 +38,10 @@ def run(
     Run `command` in `folder` with `script` on its standard input for at most `limit` seconds.
 
     A program that cannot be started counts as crashed: returncode 127 and the reason as output, as a shell does.
+
+    Raises:
+        Lost: another has ended it by a signal: a kernel that is out of memory, a scheduler. That says nothing of what
+            the program would have answered.
     """
     try:
         process = subprocess.Popen(
@@ -48,6 +54,8 @@ def run(
             start_new_session=True,
         )
     except OSError as error:
+        if error.errno in MACHINE:
+            raise
         return Finished(127, f"cannot start {command[0]}: {error}")
     with process:
         try:
@@ -58,8 +66,10 @@ def run(
             code = process.returncode
             if code is None:
                 os.killpg(process.pid, signal.SIGKILL)
-    if code is not None and code > 128:  # how a shell script reports a signal
+    if code is not None and 128 < code < 160:  # how a shell script reports a signal
         code = 128 - code
+    if code is not None and -code in SENT:
+        raise Lost(f"{command[0]} was ended by signal {-code}, by a kernel without memory, a scheduler or a person")
     return Finished(code, output.decode(errors="replace"))
 
 

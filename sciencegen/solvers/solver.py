@@ -8,12 +8,14 @@ solver runs, on whatever executor, and what leaves it is a result of plain numbe
 solver raised or returned became `crashed`; :class:`sciencegen.solvers.Isolated` survives what cannot be caught.
 
 Some failures are the machine's and not the solver's: no memory, no room on a disk, a process that somebody killed. Such
-a result is `lost`: nothing is known of the case, and a campaign asks again at its next run.
+a result is `lost`: nothing is known of the case, and a campaign asks again at its next run. A solver that knows better
+raises :class:`Lost`.
 """
 
 from __future__ import annotations
 
 import errno
+import signal
 import time
 import traceback
 from collections.abc import Mapping
@@ -23,9 +25,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["PLAIN", "Solver", "SolverResult", "Status", "array", "checked", "crashed", "guarded", "is_tensor"]
+__all__ = [
+    "MACHINE", "SENT", "Lost", "Solver", "SolverResult", "Status", "array", "checked", "crashed", "guarded",
+    "is_tensor",
+]  # fmt: skip
 
 PLAIN, LONGEST = "biufcSU", 1000  # numpy's kinds of numbers and text; characters of a name
+SENT = {
+    signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU, signal.SIGXFSZ,
+    signal.SIGUSR1, signal.SIGUSR2,
+}  # fmt: skip  # the signals that others send; the rest a program brings upon itself
 MACHINE = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ESTALE,
 }  # fmt: skip  # the errors of a machine that has run out of something
@@ -66,6 +75,10 @@ class SolverResult:
         raise KeyError(f"no value {name!r}; this result has {sorted(self.values)}")
 
 
+class Lost(Exception):
+    """Raised by a solver that says nothing of a case: no licence is free, a program was killed. It is asked again."""
+
+
 class Solver(Protocol):
     """Anything called with named physical parts that returns a :class:`SolverResult`; picklable if it is to travel."""
 
@@ -103,7 +116,7 @@ def checked(result: Any) -> SolverResult:
 def crashed(error: BaseException, lost: bool | None = None) -> SolverResult:
     """The result of a case that ended in `error`: no values, the traceback in the log; lost if the machine failed."""
     if lost is None:
-        lost = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in MACHINE)
+        lost = isinstance(error, Lost | MemoryError) or (isinstance(error, OSError) and error.errno in MACHINE)
     return SolverResult(Status.CRASHED, {}, log="".join(traceback.format_exception(error)), lost=lost)
 
 

@@ -66,7 +66,7 @@ class Store:
             old = cls.read(path)
             old._check(asked)
             return replace(asked, digests=max(asked.digests, old.digests, key=len))
-        if path.exists() and (strangers := sorted(p.name for p in path.iterdir() if not p.name.startswith("."))):
+        if path.is_dir() and (strangers := sorted(p.name for p in path.iterdir() if not p.name.startswith("."))):
             raise ValueError(f"got out={path} with {strangers[:3]} in it; expected a new or empty directory, or "
                              "one that map_simulations wrote")
         return asked
@@ -90,7 +90,6 @@ class Store:
         Raises:
             ValueError: another run is at work in it, or has put something else there.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder) as lock:
             now = self
             if (self.folder / MANIFEST).exists():

@@ -14,7 +14,7 @@ HIDDEN = {
     "__dict__", "__weakref__", "__module__", "__doc__", "__qualname__", "__annotations__", "__abstractmethods__",
     "_abc_impl", "__dataclass_fields__", "__dataclass_params__", "__match_args__", "__firstlineno__", "__slots__",
     "__static_attributes__", "__parameters__", "__orig_bases__", "_is_protocol", "__protocol_attrs__", "__signature__",
-    "__annotate__", "__annotate_func__", "__annotations_cache__",
+    "__annotate__", "__annotate_func__", "__annotations_cache__", "__slotnames__",
 }  # fmt: skip  # of a class: says nothing that its other attributes do not, or nothing of its numbers
 
 

@@ -47,7 +47,7 @@ def fingerprint(module: str) -> tuple[str, str]:
         return "", ""
     version = getattr(sys.modules.get(top), "__version__", None)
     if isinstance(version, str):
-        return top, version
+        return top, str(version)
     try:
         return top, importlib.metadata.version(top)
     except (importlib.metadata.PackageNotFoundError, ValueError):
