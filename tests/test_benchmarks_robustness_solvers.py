@@ -7,23 +7,25 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
+from robustness import part
 from robustness.odd import ODD
-from robustness.solvers import Killed, Odd, Together, cases, judge
+from robustness.runs import judged
+from robustness.solvers import Killed, Odd, Together, cases
 
 SHORT = ["ragged list", "value called case", "interrupt", "exit 0", "killed", "closed files", "daemon left", "fork"]
 
 
 @pytest.mark.parametrize("name", SHORT)
 def test_an_odd_solver_costs_its_own_case_alone(name):
-    assert judge(Odd(name, count=3, limit=60)) == "equal"
+    assert judged(part("solvers"), Odd(name, count=3, limit=60)) == ("equal", "")
 
 
 def test_a_killed_campaign_goes_on():
-    assert judge(Killed("own pool", 17, 0.03)) == "equal"
+    assert judged(part("solvers"), Killed("own pool", 17, 0.03)) == ("equal", "")
 
 
 def test_of_two_runs_at_once_no_case_runs_twice():
-    assert judge(Together(0.3)) == "equal"
+    assert judged(part("solvers"), Together(0.3)) == ("equal", "")
 
 
 def test_the_cases_are_all_odd_solvers_and_the_kills_of_a_seed():
