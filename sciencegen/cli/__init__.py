@@ -27,7 +27,8 @@ __all__ = ["app", "main"]
 # Threads that spin while they wait slow a shared machine down thirtyfold; to be said before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-app = App(name="sciencegen", version=__version__, help="Inverse design by composing learned energies.")
+app = App(name="sciencegen", version=__version__, help="Inverse design by composing learned energies.",
+          suppress_keyboard_interrupt=False)
 for command in (design, train, data):
     app.command(command)
 for function in (invert, verify, rerun):
@@ -42,7 +43,7 @@ def main() -> None:
     try:
         app(sys.argv[1:], exit_on_error=False, print_error=False)
     except KeyboardInterrupt as stopped:
-        errors.print(f"interrupted: {stopped or 'nothing was written, and nothing that was finished is changed'}",
+        errors.print(f"interrupted: {str(stopped) or 'nothing was written, and nothing that was finished is changed'}",
                      markup=False, highlight=False, soft_wrap=True)
         sys.exit(130)
     except (CycloptsError, ValueError, TypeError, KeyError, OSError, ImportError) as error:

@@ -167,7 +167,7 @@ def resolved(text: str) -> Study:
     try:
         found = getattr(importlib.import_module(module), attribute)
         found = found() if callable(found) and not isinstance(found, Study) else found
-    except Exception as error:  # the user's own module, of any kind
+    except (Exception, SystemExit) as error:  # the user's own module, of any kind
         raise ValueError(f"got the study {text} ({error!r}); expected a module with a study, or a function that makes "
                          "one") from error
     finally:

@@ -38,7 +38,7 @@ def train_airfoil(*, data: Path = Path("datasets/airfoils.nc"), out: Path = Path
     """
     from ..studies.airfoil.prior import train as fit_prior
 
-    finish("airfoil", out, steps, lambda: fit_prior(data, out, steps))
+    finish("airfoil", data, out, steps, lambda: fit_prior(data, out, steps))
 
 
 @train.command(name="nbody")
@@ -63,7 +63,7 @@ def train_nbody(*, data: Path, out: Path = Path("runs/nbody_prior"), steps: Whol
 
     setup = prior.FULL if full else prior.SMALL
     setup = setup if steps is None else replace(setup, steps=steps)
-    finish("nbody", out, setup.steps, lambda: prior.train(data, out, setup, device=device))
+    finish("nbody", data, out, setup.steps, lambda: prior.train(data, out, setup, device=device))
 
 
 @train.command(name="flow")
@@ -88,16 +88,21 @@ def train_flow(*, data: Path, out: Path = Path("runs/flow_prior"), steps: Whole 
 
     setup = prior.FULL if full else prior.SMALL
     setup = setup if steps is None else replace(setup, steps=steps)
-    finish("flow", out, setup.steps, lambda: prior.train(data, out, setup, device=device))
+    finish("flow", data, out, setup.steps, lambda: prior.train(data, out, setup, device=device))
 
 
-def finish(name: str, out: Path, steps: int, make: Callable[[], Model]) -> None:
+def finish(name: str, data: Path, out: Path, steps: int, make: Callable[[], Model]) -> None:
     """Train, save the model and say where it is; a directory that cannot be written to is refused before."""
     from ..studies.directory import writable
 
     at_least(1, steps=steps)
     writable(out)
-    with watched(f"train {name}"):
-        model = make()
+    try:
+        with watched(f"train {name}"):
+            model = make()
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise ValueError(f"got --data {data} ({error}); expected the file that datasets/ makes for it") from error
     model.save(out / "model", half=True)
     Console().print(f"the model is {out / 'model'}", markup=False, soft_wrap=True)

@@ -103,9 +103,9 @@ class Ensemble:
 
 def _placed(old: xarray.DataArray | None, new: xarray.DataArray, rows: np.ndarray, count: int) -> xarray.Variable:
     """``new``, of some ``rows`` among ``count``, in the place of ``old`` there."""
+    text = new.dtype.kind in "OU"  # of any length: an array of letters would cut what comes later
     if len(rows) == count and np.array_equal(rows, np.arange(count)):
-        return new.variable
-    text = new.dtype.kind in "OU"
+        return new.astype(object).variable if text else new.variable
     if old is None:
         nothing = {"O": "", "U": "", "b": False}.get(new.dtype.kind, np.nan)
         values = np.full((count, *new.shape[1:]), nothing, dtype=object if text else new.dtype)

@@ -30,7 +30,7 @@ def load_objective(file: str | os.PathLike, parts: Mapping[str, Tensor], wanted:
     path, names = Path(file), {"__name__": "objective", "__file__": str(file)}
     try:
         exec(compile(path.read_text(), str(path), "exec"), names)  # the user's own code, at the user's request
-    except Exception as error:  # the user's own, of any kind
+    except (Exception, SystemExit) as error:  # the user's own, of any kind
         raise ValueError(f"got {path} ({error!r}); expected a Python file with a function {wanted}") from error
     if not callable(names.get("objective")):
         raise ValueError(f"got {path} without a function 'objective'; expected {wanted}")
