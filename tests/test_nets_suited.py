@@ -8,7 +8,7 @@ import torch
 import xarray
 
 from conformance import awake
-from mesh_file import disc, poisson, write
+from datasets.make_mesh import disc, poisson, write
 from oracles import close, normal
 from sciencegen import io
 from sciencegen.layout import Layout, Variable
@@ -287,7 +287,7 @@ def test_cells_of_nodes_that_are_not_there_are_refused():
 def test_the_solutions_of_the_mesh_solve_the_equation():
     """A constant source has the solution (1 - r^2) / 4, to the size of an element."""
     points, cells = disc(400)
-    from mesh_file import elements
+    from datasets.make_mesh import elements
     stiff, mass = elements(points, cells)
     exact = (1 - np.square(points).sum(-1)) / 4
     inside = exact > 1e-9

@@ -1,5 +1,14 @@
-"""A file of a stranger on an unstructured mesh: Poisson's equation on a disc, by linear finite elements."""
+"""Heat in a disc on an unstructured mesh: Poisson's equation with random sources, by linear finite elements.
 
+    python datasets/make_mesh.py --out runs/mesh.nc [--nodes 1000] [--samples 100] [--seed 0]
+
+Samples on one mesh: the source ``f``, the temperature ``u`` with ``u = 0`` on the rim, and the conductivity ``k``; the
+nodes' coordinates ``x, y`` and the triangles ``cells``. The same seed gives the same file.
+"""
+
+from __future__ import annotations
+
+import argparse
 from pathlib import Path
 
 import h5py
@@ -63,3 +72,18 @@ def write(path: Path, data: xarray.Dataset) -> dict[str, tuple[str, ...]]:
         file["points"] = np.stack([data.x.values, data.y.values], -1)
     return {"f": ("sample", "node"), "u": ("sample", "node"), "k": ("sample",), "cells": ("cell", "corner"),
             "points": ("node", "direction")}
+
+
+def main() -> None:
+    """Write the file that the command line asks for."""
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--out", type=Path, required=True, help="netCDF file to write")
+    for name, value in (("nodes", 1000), ("samples", 100), ("seed", 0)):
+        asked.add_argument(f"--{name}", type=int, default=value)
+    given = asked.parse_args()
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    poisson(given.nodes, given.samples, given.seed).to_netcdf(given.out, engine="h5netcdf")
+
+
+if __name__ == "__main__":
+    main()
