@@ -31,6 +31,7 @@ def sources(data: xarray.Dataset, dim: str) -> list[str]:
 
 
 def _positions(data: xarray.Dataset, dim: str) -> dict[str, xarray.Variable]:
+    """Where the nodes are, by axis: of one variable each, under the names in use, or of one table."""
     every = {str(k): v for k, v in data.variables.items() if v.dtype.kind in "fiu"}
     lines = {k: v for k, v in every.items() if v.dims == (dim,) and k != dim}
     for letters in (LETTERS, tuple(f"{dim}_{a}" for a in LETTERS), tuple(f"{a}_{dim}" for a in LETTERS),
@@ -64,6 +65,7 @@ def _corners(data: xarray.Dataset, name: str, count: int) -> xarray.Variable:
 
 
 def _numbers(variable: xarray.Variable, dims: tuple[str, ...]) -> xarray.Variable:
+    """A coordinate in float64, with its units; ValueError where it is not finite."""
     values = np.asarray(variable.values, dtype=np.float64)
     if not np.isfinite(values).all():
         raise ValueError("got positions of nodes that are not finite; expected finite ones: mend the file")

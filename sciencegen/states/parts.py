@@ -22,14 +22,22 @@ Asked = str | Sequence[str] | Mapping[str, str | Sequence[str]] | None
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the state: variables of the data, and the axes ``dims`` of one row with their sizes ``shape``."""
+    """A part of the state, of one variable of the data or of several side by side.
+
+    Arguments:
+        name: of the part.
+        variables: of the data.
+        dims, shape: names and sizes of the axes of one row: time, component, space.
+        units: that all its variables have.
+        stacked: the axis along which variables lie side by side; None of a single one.
+    """
 
     name: str
     variables: tuple[str, ...]
     dims: tuple[str, ...]
     shape: tuple[int, ...]
     units: str
-    stacked: int | None  # the axis along which variables lie side by side
+    stacked: int | None
 
     @property
     def moves(self) -> bool:
@@ -58,7 +66,13 @@ def left_out(data: xarray.Dataset, wanted: Mapping[str, Sequence[str]]) -> list[
 
 
 def tidy(data: xarray.Dataset, asked: Asked) -> tuple[xarray.Dataset, dict[str, tuple[str, ...]]]:
-    """The variables that are asked for, their axes in the order (sample, time, ...), and which part has which."""
+    """The variables that are asked for, their axes in the order (sample, time, ...), and which part has which.
+
+    Raises:
+        TypeError: data that are no data set.
+        ValueError: a variable that is not there, in two parts, not of real numbers, or over other axes than the others
+            of its part.
+    """
     if not isinstance(data, xarray.Dataset):
         raise TypeError(f"got data of type {type(data).__name__}; expected an xarray.Dataset, or the path of a file "
                         "that sciencegen.io.open reads")
@@ -78,6 +92,7 @@ def tidy(data: xarray.Dataset, asked: Asked) -> tuple[xarray.Dataset, dict[str, 
 
 
 def _named(data: xarray.Dataset, asked: Asked) -> dict[str, tuple[str, ...]]:
+    """The variables of each part that is asked for; of all that vary with sample or time if nothing is."""
     if asked is None:
         asked = [k for k, v in data.data_vars.items() if {"sample", "time"} & set(v.dims) and v.dtype.kind in "fiub"]
     pairs = asked if isinstance(asked, Mapping) else {name: name for name in
@@ -117,7 +132,7 @@ def _check(data: xarray.Dataset, part: str, group: Sequence[str]) -> None:
 
 
 def resolve(data: xarray.Dataset, wanted: Mapping[str, Sequence[str]], length: int) -> list[Part]:
-    """The parts of a row with ``length`` frames, of data that are :func:`tidy`."""
+    """The parts of a row with ``length`` frames, of data that are :func:`tidy`; ``wanted`` says which has which."""
     found = []
     for name, group in wanted.items():
         first = data[group[0]]
@@ -134,7 +149,11 @@ def resolve(data: xarray.Dataset, wanted: Mapping[str, Sequence[str]], length: i
 
 
 def coordinates(data: xarray.Dataset, part: Part, time: xarray.Variable | None) -> dict[str, Any]:
-    """Coordinates of a part's axes as ``Layout`` has them; ``time`` are those of a window."""
+    """Coordinates of a part's axes as :class:`sciencegen.layout.Variable` has them.
+
+    Those of space are the file's, with their units; ``time`` are those of a window; of side by side variables they are
+    the names; of nodes, where these are and which of them a cell joins (:mod:`sciencegen.states.nodes`).
+    """
     found: dict[str, Any] = {}
     for dim in part.dims:
         if dim == "time":

@@ -38,7 +38,17 @@ class Cut:
 
 
 def cut(split: Shares, count: int, frames: int, length: int, seed: int) -> Cut:
-    """Cut ``count`` samples of ``frames`` each; ValueError where that leaves nothing to train on."""
+    """Cut the samples of a data set, or its one trajectory in time.
+
+    Arguments:
+        split: shares of training, validation and test, or three lists of samples.
+        count, frames: samples of the data, and frames of each.
+        length: frames of a window.
+        seed: deals out the samples.
+
+    Raises:
+        ValueError: shares that are none, lists with a sample twice, a trajectory too short to be cut.
+    """
     if len(split) == 3 and all(isinstance(part, Sequence | Tensor) or hasattr(part, "tolist") for part in split):
         return _given(split, count, frames)
     shares = [float(s) for s in split] if len(split) == 3 else []
@@ -54,6 +64,7 @@ def cut(split: Shares, count: int, frames: int, length: int, seed: int) -> Cut:
 
 
 def _given(split: Sequence[Sequence[int]], count: int, frames: int) -> Cut:
+    """The samples that a caller names for each split."""
     samples = tuple(torch.as_tensor(part, dtype=torch.long).reshape(-1) for part in split)
     every = torch.cat(samples)
     if len(every) != len(every.unique()) or not len(samples[0]) or int(every.min()) < 0 or int(every.max()) >= count:

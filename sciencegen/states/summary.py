@@ -1,4 +1,8 @@
-"""Means and standard deviations of the training rows, and whether every number is finite, in one pass over the data."""
+"""Means and standard deviations of the training rows, and whether every number is finite, in one pass over the data.
+
+Blocks of the file are read one after the other and summed in float64 in pieces that a processor's cache holds; pieces
+merge as in :mod:`sciencegen.io.statistics`, without losing digits.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,17 @@ SHOWN = 2**30  # bytes from which a pass shows how far it is, where there is a t
 
 def summarised(data: xarray.Dataset, samples: np.ndarray, frames: tuple[int, int],
                missing: float | None = None) -> dict[str, io.Moments]:
-    """Moments of each variable over ``samples`` and ``frames``; ValueError where any number at all is not finite."""
+    """Moments of each variable over the training rows.
+
+    Arguments:
+        data: variables of real numbers, read block by block.
+        samples: those of the training rows.
+        frames: of each of them, from the first to before the last.
+        missing: what stands for NaN.
+
+    Raises:
+        ValueError: a number that is not finite, whether it is of a training row or not.
+    """
     chosen = {"sample": np.isin(np.arange(data.sizes.get("sample", 1)), samples)}
     if "time" in data.sizes:
         chosen["time"] = np.zeros(data.sizes["time"], bool)
