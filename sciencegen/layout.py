@@ -81,7 +81,7 @@ class Variable:
             raise ValueError(f"got units that differ along axis {axis} of shape {self.shape}; expected one along it, "
                              "as what goes on beyond its end has none")
         loc, scale = (v.narrow(axis, 0, 1) for v in units)
-        coords = {k: _continued(v, length) if self.dims.index(k) == axis else v for k, v in self.coords.items()}
+        coords = {k: _continued(v, length) if self.dims[axis: axis + 1] == (k,) else v for k, v in self.coords.items()}
         shape = (*self.shape[:axis], length, *self.shape[axis + 1:])
         return replace(self, shape=shape, loc=loc, scale=scale, coords=coords)
 
@@ -238,6 +238,8 @@ def _coordinate(values: Any) -> Any:
 
 def _continued(values: Any, length: int) -> Any:
     """Coordinates that go on in even steps; ValueError where they have none."""
+    if isinstance(values, xarray.Variable):
+        return xarray.Variable(values.dims, _continued(values.values, length), values.attrs)
     values = np.asarray(values)
     if len(values) == length:
         return values

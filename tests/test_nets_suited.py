@@ -277,6 +277,16 @@ def test_cells_come_in_several_forms(change):
     assert np.array_equal(States(data, ["u"]).layout.variables["u"].coords["cells"].values, wanted)
 
 
+def test_a_window_on_a_mesh_grows_in_time():
+    data = poisson(60, 4)
+    moving = data.assign(u=(("sample", "time", "node"), np.stack(3 * [data.u.values], 1))).assign_coords(
+        time=("time", [0, 0.5, 1], {"units": "s"}))
+    variable = States(moving, ["u"], length=2).layout.grown("u", length=5).variables["u"]
+    assert variable.coords["time"].values.tolist() == [0, 0.5, 1, 1.5, 2]
+    assert variable.coords["time"].attrs == {"units": "s"}
+    assert np.array_equal(variable.coords["x"].values, data.x.values)
+
+
 def test_cells_of_nodes_that_are_not_there_are_refused():
     data = poisson(60, 4)
     data["cells"] = data.cells + 5
