@@ -3,6 +3,7 @@
 The prior of the runs is the zoo's for Poisson, which is Gaussian, so that its posterior is known; on few samples.
 """
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -160,11 +161,11 @@ def test_what_is_asked_wrongly_is_refused_and_writes_nothing(tmp_path, run):
         (["poisson", "--data", empty], "no readings"), (["poisson", "--data", outside], "outside of [0, 1] x [0, 1]"),
         (["poison", "--data", good], "no system 'poison'; there are poisson"),
         (["burgers", "--data", good], "sciencegen train burgers"),
-        (["poisson", "--data", good, "--count", 0], "got --count 0; expected 1 to"),
+        (["poisson", "--data", good, "--count", 0], "got --count 0; expected at least 1"),
         (["poisson", "--data", good, "--count", 10**9], "GB; ask for fewer"),
         (["poisson", "--data", good, "--seed", -1], "got --seed -1; expected 0 to 2^40"),
-        (["poisson", "--data", good, "--steps", 1], "got --steps 1; expected 2 to"),
-        (["poisson", "--data", good, "--device", "abacus"], "got --device abacus, which cannot be used"),
+        (["poisson", "--data", good, "--steps", 1], "got --steps 1; expected at least 2"),
+        (["poisson", "--data", good, "--device", "abacus"], "abacus; expected a device that is there: cpu"),
         (["my_wave:Wave", "--data", good], "sciencegen train my_wave:Wave"),
         (["heat", "--data", good, "--model", ZOO / "poisson"], "got a prior of Layout"),
         (["poisson", "--data", good, "--model", tmp_path / "no"], "config.json"),
@@ -329,13 +330,23 @@ def test_a_run_from_a_file_without_a_truth(tmp_path, run, example):
     np.testing.assert_allclose(posterior.a.sel(statistic="mean"), result.samples.a.mean("sample"), rtol=1e-5, atol=1e-7)
 
 
-def test_an_example_can_be_run_again_from_its_own_file(tmp_path, run):
-    words = ("--count", 3, "--steps", 3, "--seed", 4, "--law")
+def test_an_example_can_be_run_again_and_from_its_own_file_but_is_not_replaced_unasked(tmp_path, run, monkeypatch):
+    words, again = ("--count", 3, "--steps", 3, "--seed", 4, "--law"), ("--out", tmp_path / "again")
     status, out, _ = run("poisson", "--example", *words)
     assert status == 0
     assert "error of the mean" in " ".join(out.split())
-    assert run("poisson", "--data", tmp_path / "out" / "observations.h5", *words, "--out", tmp_path / "again")[0] == 0
+    record = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert (record["command"], record["arguments"]["law"], record["arguments"]["seed"]) == ("invert poisson", True, 4)
+    before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    status, _, err = run("poisson", "--example", *words)
+    assert status == 2
+    assert "which holds a finished run" in err
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
+    monkeypatch.setattr(sys, "argv", ["sciencegen", "rerun", str(tmp_path / "out"), *map(str, again)])
+    with pytest.raises(SystemExit):
+        cli.main()
     first, second = (Result.load(tmp_path / name / "result.nc") for name in ("out", "again"))
     xarray.testing.assert_identical(first.samples, second.samples)
-    assert first.config["equation"] == "poisson"
-    assert first.config["law"] is True
+    assert run("poisson", "--data", tmp_path / "out" / "observations.h5", *words, *again, "--overwrite")[0] == 0
+    xarray.testing.assert_identical(first.samples, Result.load(tmp_path / "again" / "result.nc").samples)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["again", "out"]

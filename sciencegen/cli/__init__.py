@@ -16,8 +16,8 @@ from rich.markup import escape
 
 from .. import __version__
 from ..jobs.data.command import data
-from ..studies.pde.command import invert
 from .design import design
+from .invert import invert
 from .rerun import rerun
 from .train import train
 from .verify import verify

@@ -8,6 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,8 @@ class Asked:
     def _file(path: Path) -> dict[str, Any]:
         found = {"path": str(path.absolute()), "sha256": digest(path)}
         if path.is_file() and path.stat().st_size <= BIG:
-            found["text"] = path.read_bytes().decode(errors="replace")
+            with suppress(UnicodeDecodeError):  # what is no text is not kept
+                found["text"] = path.read_bytes().decode()
         return found
 
 

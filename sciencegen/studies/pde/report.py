@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import pyplot
 from rich.table import Table
 
-from ...files import replacing
 from ...io.write import save
+from ...observations import Observations
 from ...result import Result
+from ..directory import RECORD, written_whole
 from .judge import likely
 
 __all__ = ["tables", "write"]
@@ -44,16 +47,22 @@ def tables(result: Result) -> list[Table]:
     return [shown, scored]
 
 
-def write(directory: Path, result: Result) -> list[Path]:
-    """Write ``result.nc``, ``posterior.nc``, ``posterior.png`` and ``config.json``, each whole or not at all.
+def write(directory: Path, result: Result, asked: Mapping[str, Any], observations: Observations | None = None,
+          overwrite: bool = False) -> list[str]:
+    """Write a run directory as a whole; the names of its files.
 
-    A posterior without fields, numbers and profiles alone, has a picture too.
+    ``asked`` is what the command was asked; config.json has it beside how the samples were made. ``observations`` are
+    written too, where they are given.
     """
-    made = [result.save(directory / "result.nc"), save(result.posterior(), directory / "posterior.nc")]
-    figure, _ = result.plot()
-    with replacing(directory / "posterior.png") as new:
-        figure.savefig(new, dpi=110, format="png")
-    pyplot.close(figure)
-    with replacing(directory / "config.json") as new:
-        new.write_text(json.dumps(result.config, indent=2))
-    return [*made, directory / "posterior.png", directory / "config.json"]
+    with written_whole(directory, overwrite) as new:
+        result.save(new / "result.nc")
+        save(result.posterior(), new / "posterior.nc")
+        figure, _ = result.plot()
+        figure.savefig(new / "posterior.png", dpi=110, format="png")
+        pyplot.close(figure)
+        if observations is not None:
+            observations.save(new / "observations.h5")
+        made = sorted([RECORD, *(p.name for p in new.iterdir())])
+        record = {**asked, "status": "finished", "message": result.message, "files": made, "made": result.config}
+        (new / RECORD).write_text(json.dumps(record, indent=2))
+    return made
