@@ -18,8 +18,8 @@ PACKAGE = ROOT / "sciencegen"
 BASE = ["files", "recipe"]  # for all: files that are whole, and how a network is written down
 HOUSE = [
     "values", "view", "layout", "calls", "energy", "exact", "noise", "random", "linear", "compose", "measure",
-    "moments", "guide", "constrain", "mcmc", "descent", "sample", "priors", "symmetries", "observations", "states",
-    "metrics", "plot", "result", "tasks", "train", "", "zoo", "jobs", "studies", "cli", "__main__",
+    "moments", "guide", "constrain", "mcmc", "descent", "sample", "problem", "priors", "symmetries", "observations",
+    "states", "metrics", "plot", "result", "tasks", "train", "", "zoo", "jobs", "studies", "cli", "__main__",
 ]  # fmt: skip
 # Parts that know no energy: in the same way, but apart from the house. nets: networks know no physics.
 APART = ["io", "physics", "airfoil", "solvers"]

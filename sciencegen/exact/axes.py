@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ..view import View
 
-__all__ = ["check_axes", "halved", "leading", "one_part", "orthonormal", "rounding", "symmetric"]
+__all__ = ["check_axes", "check_turned", "halved", "leading", "one_part", "orthonormal", "rounding",
+           "symmetric"]
 
 
 def one_part(view: View) -> Tensor:
@@ -36,13 +37,30 @@ def check_axes(mean: Tensor, cov: Tensor, axes: Tensor) -> None:
         raise ValueError(f"got mean {tuple(mean.shape)}, cov {tuple(cov.shape)} and axes {tuple(axes.shape)}; expected "
                          "(d,), (k + 1,) or (k + d,), and (d, k) with 0 < k < d")
     error = float((axes.mT @ axes - torch.eye(rank).to(axes)).abs().max())
-    if not error < 1e-3:
+    if not error < _tolerance(axes):
         raise ValueError(f"got axes that are orthonormal only to {error:.2g}; expected columns such as qr returns")
     turned = cov[rank:, None] * axes
     error = float((turned - axes @ (axes.mT @ turned)).abs().max())
-    if not error <= 1e-3 * float(cov[rank:].abs().max()):
+    if not error <= _tolerance(axes) * float(cov[rank:].abs().max()):
         raise ValueError("got axes that mix coordinates with unequal variances beyond them; expected a span made of "
                          "parts with equal ones, as the leading axes of each part together")
+
+
+def check_turned(mean: Tensor, cov: Tensor, variances: Tensor, axes: Tensor | None) -> None:
+    """ValueError unless ``cov (d, d)`` has these variances along these axes: tried on a few directions, not proved."""
+    size = len(mean)
+    if axes is None or {cov.shape, axes.shape} != {(size, size)} or variances.shape != mean.shape:
+        raise ValueError(f"got mean {tuple(mean.shape)}, cov {tuple(cov.shape)} and axes "
+                         f"{None if axes is None else tuple(axes.shape)}; expected (d,), (d, d) and (d, d)")
+    probes = torch.randn(size, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(axes)
+    along = axes.mT @ probes
+    for got, wanted in ((axes @ along, probes), (axes @ (variances[:, None] * along), cov @ probes)):
+        if not float((got - wanted).norm()) <= _tolerance(axes) * float(wanted.norm()):
+            raise ValueError("got a covariance whose axes and variances are another's; expected its own eigenvectors")
+
+
+def _tolerance(axes: Tensor) -> float:
+    return max(1e-3, 2 * torch.finfo(axes.dtype).eps)
 
 
 def orthonormal(axes: Tensor) -> Tensor:

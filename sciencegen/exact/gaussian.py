@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ..calls import Plan
 from ..energy import Energy, Evaluation, Information
+from ..values import finite
 from ..view import View
-from .axes import check_axes, halved, leading, one_part, orthonormal, rounding, symmetric
+from .axes import check_axes, check_turned, halved, leading, one_part, orthonormal, rounding, symmetric
 
 __all__ = ["Gaussian"]
 
@@ -45,6 +46,8 @@ class Gaussian(Energy):
         super().__init__()
         mean = torch.as_tensor(mean)
         cov = torch.as_tensor(cov, dtype=None if isinstance(cov, Tensor) else mean.dtype)
+        finite("a Gaussian's mean", mean)
+        finite("a Gaussian's covariance", cov)
         if axes is None:
             if mean.ndim != 1 or cov.shape not in (2 * mean.shape, mean.shape, ()):
                 raise ValueError(f"got mean {tuple(mean.shape)} and cov {tuple(cov.shape)}; expected (d,) and (d, d), "
@@ -69,6 +72,10 @@ class Gaussian(Energy):
         ``rank`` keeps that many leading axes and gives all other directions their mean variance (0: one variance for
         all); without it the covariance is dense. ValueError unless ``0 <= rank < min(N - 1, d)``.
         """
+        if rows.ndim != 2 or len(rows) < 2 or not rows.is_floating_point():
+            raise ValueError(f"got rows of shape {tuple(rows.shape)}, {rows.dtype}; expected (N, d) real floats of two "
+                             "samples or more")
+        finite("the rows", rows)
         count, size = rows.shape
         if rank is not None and not 0 <= rank < min(count - 1, size):
             raise ValueError(f"got rank {rank} for {count} rows of {size} numbers; expected 0 to "
@@ -90,12 +97,15 @@ class Gaussian(Energy):
         """The one whose ``state_dict`` this is; axes of low rank may be in 16 bits, and are made orthonormal again.
 
         By what their rounding moves a state, it may then differ from the axes: that is added to the variance beyond
-        them, so that a law that is met more closely (``u`` solves for ``a``) does not contradict the prior.
+        them, so that a law that is met more closely (``u`` solves for ``a``) does not contradict the prior. ValueError
+        if they are the tensors of no Gaussian.
         """
         center, variances, axes = state["center"], state["variances"], state.get("axes")
         if "cov" in state:
-            made = cls(center, state["cov"])
-            made.load_state_dict(state)  # diagonalising again, elsewhere, would move its smallest variances
+            made = cls(center, variances)  # diagonalising again would move its smallest variances
+            check_turned(center, state["cov"], variances, axes)
+            made.register_buffer("cov", state["cov"])
+            made.register_buffer("axes", axes.mT.contiguous().mT)  # in memory as eigh leaves them, to the last bit
             return made
         if axes is None:
             return cls(center, variances)

@@ -52,6 +52,11 @@ class Prior(Energy):
         """The parameters that are trained, by the optimiser that they share."""
         return [[p for p in self.net.parameters() if p.requires_grad]]
 
+    @classmethod
+    def around(cls, net: nn.Module) -> nn.Module:
+        """What is trained, of a network as a recipe builds it: itself, unless the prior wraps it."""
+        return net
+
     @abc.abstractmethod
     def plan_loss(self, clean: Tensor, draw: Draw) -> Plan:
         """Losses ``(b,)`` of the rows ``clean (b, size)``, all by one call of the network."""
@@ -67,4 +72,7 @@ class Prior(Energy):
     @classmethod
     @abc.abstractmethod
     def build(cls, config: Mapping[str, Any], net: nn.Module, tensors: Mapping[str, Tensor]) -> Prior:
-        """The prior of which these are :meth:`config` and :meth:`tensors`, with this network; ValueError if not."""
+        """The prior of which these are :meth:`config` and :meth:`tensors`; ``net`` is as a recipe builds it.
+
+        ValueError, TypeError or KeyError if they are of none.
+        """

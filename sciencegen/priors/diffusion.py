@@ -60,7 +60,12 @@ class EnergyNet(Preconditioned):
 
     def __init__(self, net: nn.Module, data: Gaussian, marginals: Sequence[Part] = (), lowest: float = 2e-3,
                  given: Sequence[Part] = (), chart: Chart | None = None) -> None:
-        super().__init__(net if isinstance(net, Slope) else Slope(net), data, marginals, lowest, given, chart)
+        super().__init__(self.around(net), data, marginals, lowest, given, chart)
+
+    @classmethod
+    def around(cls, net: nn.Module) -> nn.Module:
+        """The network and its gradient."""
+        return net if isinstance(net, Slope) else Slope(net)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         sigma, x, base = level(sigma, x).clamp_min(self.lowest), self.chart.held(x), self.chart.base

@@ -14,25 +14,25 @@ import importlib.metadata
 import importlib.resources
 import json
 import os
+import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load, save
-from torch import Tensor
+from safetensors.torch import save
+from torch import Tensor, nn
 
+from ..energy import Energy
 from ..layout import Layout
-from ..recipe import Recipe, module_class
+from ..problem import Problem
+from ..recipe import Recipe
+from . import doors
 from .base import Prior
 
 __all__ = ["Model", "Recipe", "zoo"]
-
-_FORMAT = "sciencegen model 1"
-_PRIORS = ("sciencegen.priors.diffusion",)
-_MOVED = {f"sciencegen.network.{name}": f"sciencegen.priors.diffusion.{name}" for name in ("Denoiser", "EnergyNet")}
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,14 @@ class Model:
                              f"{self.energy.size}; expected the energy of the layout's whole state")
         self.energy.config()  # refuses a part of what a network knows
 
+    def problem(self, laws: Energy | None = None, derive: Callable[..., dict[str, Tensor]] | None = None) -> Problem:
+        """What a task asks about: this prior, with the laws that its states obey and what is derived of them."""
+        return Problem(self.layout, self.energy, laws, derive)
+
     def config(self) -> dict[str, Any]:
         """What ``config.json`` says, but for the checksum of the weights."""
         kind, dtype = type(self.energy), next(self.energy.parameters()).dtype
-        return {"format": _FORMAT, "version": importlib.metadata.version("sciencegen"),
+        return {"format": doors.FORMAT, "version": importlib.metadata.version("sciencegen"),
                 "layout": self.layout.config(),
                 "energy": {"class": f"{kind.__module__}.{kind.__qualname__}", "arguments": self.energy.config()},
                 "net": self.recipe.config(), "dtype": str(dtype).removeprefix("torch."),
@@ -81,8 +85,8 @@ class Model:
         path = Path(directory)
         if path.exists() and not _is_model(path):
             raise ValueError(f"got {path}, which holds something else; expected a new name or a model's directory")
-        blank = self.energy.build(self.energy.config(), self.recipe.build([self.recipe.path]), self.energy.tensors())
-        here, built = ({k: v.shape for k, v in e.net.state_dict().items()} for e in (self.energy, blank))
+        blank = self.energy.around(self.recipe.build([self.recipe.path]))
+        here, built = ({k: v.shape for k, v in _weights(net).items()} for net in (self.energy.net, blank))
         differ = [k for k in {**here, **built} if here.get(k) != built.get(k)]
         if differ:
             raise ValueError(f"got {self.recipe}, which builds other weights than the energy's, as {differ[0]}; "
@@ -99,31 +103,35 @@ class Model:
 
     def _tensors(self, half: bool) -> dict[str, Tensor]:
         net = {f"net.{k}": v.half() if half and v.is_floating_point() else v
-               for k, v in self.energy.net.state_dict().items()}
-        bad = [k for k, v in net.items() if not bool(torch.isfinite(v).all())]
-        if bad:
-            raise ValueError(f"got weights that are not finite, {bad[0]}; expected finite ones" +
+               for k, v in _weights(self.energy.net).items()}
+        found = {**net, **self.energy.tensors(half)}
+        if bad := [k for k, v in found.items() if not bool(torch.isfinite(v).all())]:
+            raise ValueError(f"got numbers that are not finite, in {bad[0]}; expected finite ones" +
                              (" below 65504: save with half=False" if half else ""))
-        return {k: v.detach().cpu().clone().contiguous() for k, v in {**net, **self.energy.tensors(half)}.items()}
+        return {k: v.detach().cpu().clone().contiguous() for k, v in found.items()}
 
     @classmethod
-    def load(cls, directory: str | os.PathLike, trusted: Sequence[str] = ()) -> Model:
-        """The model that :meth:`save` wrote, on the CPU.
+    def load(cls, directory: str | os.PathLike, trusted: Sequence[str] = (),
+             device: torch.device | str | None = None) -> Model:
+        """The model that :meth:`save` wrote, on the CPU unless another ``device`` is named; a stranger's may be opened.
 
         ``trusted`` names packages whose classes may be built beside those of :mod:`sciencegen.recipe`.
-        FileNotFoundError if it is not there; ValueError if it is damaged, of another format, or asks for a class that
-        is not trusted.
+        FileNotFoundError if it is not there; ValueError if it is damaged, of another format, asks for a class that is
+        not trusted or for more than its weights, or if there is no such device.
         """
-        path = Path(directory)
-        config, weights = _read(path)
-        card = (path / "README.md").read_text() if (path / "README.md").is_file() else ""
-        try:
-            recipe = Recipe.from_config(config["net"])
-            energy = _energy(config, recipe, weights, trusted)
-            return cls(Layout.from_config(config["layout"]), energy, recipe, card, config["training"])
-        except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-            raise ValueError(f"got a damaged {path / 'config.json'} ({error!r}); expected what Model.save wrote: copy "
-                             "the model again") from error
+        path, device = Path(directory), doors.device_of(device)
+        config, header = doors.config_of(path), doors.header_of(path)
+        with doors.said(path / doors.CONFIG):
+            recipe, kind = Recipe.from_config(config["net"]), doors.kind_of(config["energy"]["class"], trusted)
+            dtype, layout = doors.DTYPES[config["dtype"]], doors.layout_of(config["layout"], header)
+            doors.require_fit(kind, recipe, header, trusted)
+        weights = doors.weights_of(path, config.get("sha256"))
+        with doors.said(path / doors.CONFIG):
+            net = {k.removeprefix("net."): v for k, v in weights.items() if k.startswith("net.")}
+            others = {k: v for k, v in weights.items() if not k.startswith("net.")}
+            energy = kind.build(config["energy"]["arguments"], recipe.build(trusted).to(dtype), others).eval()
+            energy.net.load_state_dict(net)
+            return cls(layout, energy.to(device), recipe, doors.card_of(path), config["training"])
 
 
 def zoo(name: str) -> Model:
@@ -136,37 +144,14 @@ def zoo(name: str) -> Model:
         return Model.load(path)
 
 
-def _energy(config: Mapping[str, Any], recipe: Recipe, weights: Mapping[str, Tensor],
-            trusted: Sequence[str]) -> Prior:
-    dtype = {"float32": torch.float32, "float64": torch.float64}[config["dtype"]]
-    path = config["energy"]["class"]
-    kind = module_class(_MOVED.get(path, path), (*_PRIORS, *trusted))
-    others = {k: v for k, v in weights.items() if not k.startswith("net.")}
-    energy = kind.build(config["energy"]["arguments"], recipe.build(trusted).to(dtype), others).eval()
-    energy.net.load_state_dict({k.removeprefix("net."): v for k, v in weights.items() if k not in others})
-    return energy
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    for name in ("config.json", "model.safetensors"):
-        if not (path / name).is_file():
-            raise FileNotFoundError(f"got no {name} in {path}; expected a directory written by Model.save")
-    blob = (path / "model.safetensors").read_bytes()
-    try:
-        config = json.loads((path / "config.json").read_text())
-    except ValueError as error:
-        raise ValueError(f"got a damaged {path / 'config.json'} ({error}); copy the model again") from error
-    if not isinstance(config, dict) or config.get("format") != _FORMAT:
-        raise ValueError(f"got {path}, which is not a '{_FORMAT}'; expected a directory written by Model.save (of this "
-                         "version of sciencegen, or an older one)")
-    if config.get("sha256") != hashlib.sha256(blob).hexdigest():
-        raise ValueError(f"got a damaged {path / 'model.safetensors'}; expected the checksum in config.json: copy the "
-                         "model again")
-    return config, load(blob)
+def _weights(net: nn.Module) -> dict[str, Tensor]:
+    """A network's tensors, by the names that they have without ``torch.compile``."""
+    return {name.replace("_orig_mod.", ""): value for name, value in net.state_dict().items()}
 
 
 def _write(path: Path, files: Mapping[str, bytes]) -> None:
-    new, old = (path.with_name(f".{path.name}.{os.getpid()}.{tag}") for tag in ("new", "old"))
+    drawn = secrets.token_hex(4)  # a directory that hosts share may have two processes of one number
+    new, old = (path.with_name(f".{path.name}.{os.getpid()}.{drawn}.{tag}") for tag in ("new", "old"))
     new.mkdir(parents=True)
     try:
         for name, content in files.items():
@@ -183,7 +168,7 @@ def _is_model(path: Path) -> bool:
     if path.is_dir() and not any(path.iterdir()):
         return True
     try:
-        return json.loads((path / "config.json").read_text())["format"] == _FORMAT
+        return json.loads((path / "config.json").read_text())["format"] == doors.FORMAT
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

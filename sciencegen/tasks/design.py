@@ -9,10 +9,10 @@ from torch import Tensor
 
 from ..energy import Energy, level
 from ..guide import Tweedie
+from ..problem import Constraint, Parts, Problem
 from ..result import Result
 from ..sample import Sampler
 from .doors import check_count, check_start, exact_or_none, probe
-from .problem import Constraint, Parts, Problem
 from .sampling import Sampling
 
 __all__ = ["Terms", "design"]

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..energy import Energy
+from ..problem import Parts, Problem
 from ..sample import Sampler
 from ..values import finite
-from .problem import Parts, Problem
 
 __all__ = ["check_count", "check_readings", "check_start", "probe"]
 

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from ..measure import Entries
+from ..problem import Problem
 from ..result import Result
 from ..sample import Sampler
 from ..values import finite
 from .invert import invert
-from .problem import Problem
 
 __all__ = ["forecast"]
 

@@ -18,10 +18,10 @@ from ..guide import Tweedie
 from ..linear import Map, affine
 from ..measure import Measurement
 from ..moments import Closed, Iterated, Moments
+from ..problem import Parts, Problem
 from ..result import Result
 from ..sample import Sampler
 from .doors import check_count, check_readings, probe
-from .problem import Parts, Problem
 from .sampling import Sampling
 
 __all__ = ["invert"]

@@ -17,9 +17,9 @@ from tqdm.auto import tqdm
 
 from ..energy import Energy
 from ..noise import Noise
+from ..problem import Problem
 from ..result import Result
 from ..sample import Sampler
-from .problem import Problem
 
 __all__ = ["Sampling"]
 

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..energy import Energy
-from ..layout import Layout
-from ..view import View
+from .energy import Energy
+from .layout import Layout
+from .view import View
 
 __all__ = ["Constraint", "Parts", "Problem"]
 
