@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from .tasks import design as design
     from .tasks import forecast as forecast
     from .tasks import invert as invert
+    from .train import Training as Training
+    from .train import train as train
 
 _FROM = {
     "energy": ("Denoised", "Energy", "Potential", "Residual"),
@@ -65,6 +67,7 @@ _FROM = {
     "sample": ("Ancestral", "Euler", "Heun", "Multistep", "karras"),
     "states": ("States",),
     "tasks": ("Constraint", "Problem", "design", "forecast", "invert"),
+    "train": ("Training", "train"),
 }
 _MODULES = ("compose", "io")
 _HOME = {name: module for module, names in _FROM.items() for name in names}

@@ -37,6 +37,16 @@ def test_nothing_is_loaded_before_it_is_asked_for():
     assert found.stdout.strip() == "[]"
 
 
+def test_the_package_of_training_is_the_function():
+    """However it was imported first."""
+    from sciencegen.train import Training, fit
+
+    assert sg.train is sys.modules["sciencegen.train"]
+    with pytest.raises(AttributeError, match="layout"):
+        sg.train(None, Training())
+    assert callable(fit)
+
+
 def test_a_name_that_is_not_there_says_what_is():
     with pytest.raises(AttributeError, match="has no attribute 'Denoizer'; it has .*Denoiser"):
         sg.Denoizer  # noqa: B018

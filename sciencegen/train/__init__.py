@@ -9,9 +9,21 @@ of one process.
 :func:`fit` trains one prior on rows; :func:`train` goes from :class:`sciencegen.states.States` to a model with a card.
 """
 
+import sys
+import types
+
 from .fit import Trained, fit
 from .recipe import Data, Packed, Training
 from .road import train
 from .schedule import Levels, Schedule
 
 __all__ = ["Data", "Levels", "Packed", "Schedule", "Trained", "Training", "fit", "train"]
+
+
+class _Package(types.ModuleType):
+    """This package as the function of its name, so that ``sciencegen.train(states)`` trains whoever imported it how."""
+
+    __call__ = staticmethod(train)
+
+
+sys.modules[__name__].__class__ = _Package
