@@ -47,7 +47,7 @@ def train_system(name: Annotated[str, Parameter(help=f"The system: {OWN}.")], /,
     recipe = prior.setup(name, grid)
     recipe = replace(recipe, steps=recipe.steps if steps is None else steps, count=pairs or recipe.count)
     out = out or Path("runs") / f"{short(name)}_{grid}"
-    finish(name, out, recipe.steps, lambda: prior.train(recipe, out, device=device))
+    finish(name, None, out, recipe.steps, lambda: prior.train(recipe, out, device=device))
     Console().print(f"use it with: sciencegen invert {name} --model {out / 'model'} --example", markup=False,
                     emoji=False, soft_wrap=True)
 
@@ -121,7 +121,7 @@ def train_flow(*, data: Path, out: Path = Path("runs/flow_prior"), steps: Whole 
     finish("flow", data, out, setup.steps, lambda: prior.train(data, out, setup, device=device))
 
 
-def finish(name: str, data: Path, out: Path, steps: int, make: Callable[[], Model]) -> None:
+def finish(name: str, data: Path | None, out: Path, steps: int, make: Callable[[], Model]) -> None:
     """Train, save the model and say where it is; a directory that cannot be written to is refused before."""
     from ..studies.directory import writable
 
@@ -131,7 +131,7 @@ def finish(name: str, data: Path, out: Path, steps: int, make: Callable[[], Mode
         with watched(f"train {name}"):
             model = make()
     except OSError as error:
-        if error.filename is not None:
+        if data is None or error.filename is not None:
             raise
         raise ValueError(f"got --data {data} ({error}); expected the file that datasets/ makes for it") from error
     model.save(out / "model", half=True)
