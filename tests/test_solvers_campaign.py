@@ -397,6 +397,13 @@ def test_names_that_are_taken_and_shapes_that_differ_do_not_spoil_the_table(tmp_
     np.testing.assert_array_equal(table.y[2, :2], np.ones((2, 2)))
 
 
+def test_a_table_that_would_fill_the_memory_is_refused_in_words(tmp_path, monkeypatch):
+    map_simulations(lambda x: SolverResult(Status.CONVERGED, {"y": np.zeros(int(x))}), cases(3), out=tmp_path)
+    monkeypatch.setattr(os, "sysconf", lambda name: 6)
+    with pytest.raises(MemoryError, match=r"got 'y' of shape \(2,\) in one of 3 cases, 4.8e-08 GB as a table"):
+        load_simulations(tmp_path)
+
+
 def test_a_result_that_cannot_be_stored_is_a_crash(tmp_path, threads):
     (result,) = map_simulations(lambda x: SolverResult(Status.CONVERGED, {"y": object()}), cases(1), threads, tmp_path)
     assert result.status == "crashed"

@@ -143,19 +143,24 @@ def test_one_that_has_ended_is_not_asked_to():
     assert child.code == 0
 
 
-def test_it_ends_when_its_caller_is_gone(tmp_path):
+@pytest.mark.parametrize("deaf", [False, True])
+def test_it_ends_with_what_it_started_when_its_caller_is_gone(tmp_path, deaf):
     script = (
-        "import os, time\nfrom pathlib import Path\nfrom sciencegen.solvers import Isolated\n"
-        "def hang():\n    Path('new').write_text(str(os.getpid()))\n    os.rename('new', 'pid')\n    time.sleep(600)\n"
+        "import os, signal, subprocess, time\nfrom pathlib import Path\nfrom sciencegen.solvers import Isolated\n"
+        "def hang():\n"
+        f"    {'signal.signal(signal.SIGTERM, signal.SIG_IGN)' if deaf else ''}\n"
+        "    program = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        "    Path('new').write_text(f'{os.getpid()} {program.pid}')\n    os.rename('new', 'pids')\n"
+        "    time.sleep(600)\n"
         "Isolated(hang)()\n"
     )
     caller = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    while not (tmp_path / "pid").exists():
+    while not (tmp_path / "pids").exists():
         assert caller.poll() is None
         time.sleep(0.02)
     caller.kill()
     caller.wait()
-    assert gone(int((tmp_path / "pid").read_text()))
+    assert all(gone(int(pid)) for pid in (tmp_path / "pids").read_text().split())
 
 
 @pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])

@@ -156,7 +156,7 @@ def _work(solver: Solver, parts: Mapping[str, Any], answer: IO[bytes], parent: i
         os.setsid()
         os.environ[MARK] = f"{os.environ.get(MARK, '')}/{mark}"
         signal.signal(signal.SIGTERM, lambda *_: (asked.append(True), sys.exit("asked to end")))
-        Thread(target=_follow, args=(parent,), daemon=True).start()
+        Thread(target=_follow, args=(parent, mark), daemon=True).start()
         code = 1
         left = pickle.dumps(guarded(solver, parts))
         if not asked and os.getpid() == me:  # a solver may have forked as well, and come back twice
@@ -168,16 +168,18 @@ def _work(solver: Solver, parts: Mapping[str, Any], answer: IO[bytes], parent: i
     except OSError as error:
         code = LOST if error.errno in MACHINE else code
     finally:
+        if os.getppid() != parent:  # nobody else is left to do it
+            sweep(me, mark)
         os._exit(LOST if asked else code)
 
 
-def _follow(parent: int) -> None:
-    """End this process when its parent is gone."""
+def _follow(parent: int, mark: str) -> None:
+    """End this process, and what it started, when its parent is gone."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE)
-    os.killpg(0, signal.SIGKILL)
+    sweep(os.getpid(), mark)
 
 
 def _cause(code: int) -> str:

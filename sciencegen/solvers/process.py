@@ -74,16 +74,16 @@ def run(
 
 
 def sweep(group: int, mark: str) -> None:
-    """Kill a process group and, on Linux, the user's processes that started with `mark` in their environment."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
+    """Kill, on Linux, the user's processes that started with `mark` in their environment, then a process group."""
     for _ in range(10):  # one that is just being started is found in the next round
         found = _marked(mark.encode())
         for pid in found:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         if not found:
-            return
+            break
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
 
 
 def _marked(mark: bytes) -> list[int]:

@@ -8,6 +8,8 @@ a solver gives NaN where it did not converge to one.
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -34,7 +36,7 @@ def to_dataset(stored: Sequence[tuple[SolverResult, Mapping[str, np.ndarray]] | 
     points, taken, asked = _aligned(values), {*ABOUT, *DIMS}, []
     for prefix, columns in groups.items():
         for name, column in columns.items():
-            data = _stack(column, points if prefix == "value" else 0)
+            data = _stack(name, column, points if prefix == "value" else 0)
             own = name if prefix == "value" else f"{prefix}_{name}"
             while {own, *_axes(own, data.ndim - 1)} & taken:
                 own = f"{prefix}_{own}"
@@ -67,10 +69,10 @@ def _aligned(values: Columns) -> int:
     return max((n for found in lengths for n in found), default=0) if all(len(found) <= 1 for found in lengths) else 0
 
 
-def _stack(column: Sequence[np.ndarray | None], least: int) -> np.ndarray:
+def _stack(name: str, column: Sequence[np.ndarray | None], least: int) -> np.ndarray:
     """`(case, *largest shape)`, padded; a single number stands for a whole row, fewer axes for the first ones.
 
-    The first axis is `least` long, or more.
+    The first axis is `least` long, or more. MemoryError where one large case would make all as large.
     """
     there = [array for array in column if array is not None]
     rank = max(array.ndim for array in there)
@@ -78,6 +80,10 @@ def _stack(column: Sequence[np.ndarray | None], least: int) -> np.ndarray:
     shape = (max(shape[0], least), *shape[1:]) if rank else ()
     text = any(array.dtype.kind in "SU" for array in there)
     kind, blank = (object, "") if text else (np.result_type(float, *there), np.nan)
+    need, most = 8 * len(column) * math.prod(shape), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if need > most:
+        raise MemoryError(f"got {name!r} of shape {shape} in one of {len(column)} cases, {need / 1e9:.3g} GB as a "
+                          f"table; expected less than {most / 1e9:.3g} GB; read the cases one by one, with numpy.load")
     full = np.full((len(column), *shape), blank, dtype=kind)
     for number, array in enumerate(column):
         if array is not None and not (text and array.dtype.kind not in "SU"):

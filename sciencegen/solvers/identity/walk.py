@@ -93,6 +93,7 @@ class _Walk:
         return self._named(value)
 
     def _numbers(self, value: Any) -> str:
+        """An array or tensor by dtype, shape and bits; one of objects by these."""
         try:
             return digest(value)[:SHORT]
         except TypeError:  # objects, dates
@@ -100,6 +101,7 @@ class _Walk:
             return self.token((str(value.dtype), plain.tolist()))
 
     def _collection(self, value: Any) -> str:
+        """What is in a collection, in an order that does not depend on hashes."""
         self._meet(value, "a collection in itself")
         if isinstance(value, Mapping):
             parts = [f"{self.token(key)}: {self.token(item)}" for key, item in value.items()]
@@ -123,6 +125,7 @@ class _Walk:
         return name
 
     def _named(self, value: Any) -> str:
+        """What is neither a number nor a collection: it has a name, or stands for what it wraps."""
         kind = type(value)
         if isinstance(value, types.ModuleType):
             return value.__name__ if own(value.__name__) else self._external(value.__name__, "")
@@ -179,6 +182,7 @@ class _Walk:
             self.note(f"{name}: argument {key}", held)
 
     def _function(self, name: str, value: types.FunctionType) -> None:
+        """Code, defaults, closure, attributes, and what the code takes from the modules about it."""
         code, names = value.__code__, value.__globals__
         self.known[name] = bytecode(code, value.__doc__)
         defaults = value.__defaults__ or ()
@@ -204,6 +208,7 @@ class _Walk:
                     self._taken(vars(module)[name], names, (*seen, module.__name__))
 
     def _class(self, name: str, value: type) -> None:
+        """Bases and attributes, methods among them."""
         self.note(name, tuple(base for base in value.__bases__ if base is not object))
         if issubclass(value, enum.Enum):
             self.note(f"{name}: members", {member.name: member.value for member in value})
@@ -212,6 +217,7 @@ class _Walk:
             self.note(f"{name}.{attribute}", held)
 
     def _object(self, name: str, value: Any) -> None:
+        """The class of an object, and its state."""
         kind = type(value)
         if kind.__module__.startswith("sciencegen.") and callable(value):
             self.opened.add(kind.__module__)  # one of our solvers, perhaps of a checkout that is being edited
