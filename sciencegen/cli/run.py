@@ -113,7 +113,8 @@ def designed(study: Study, asked: Asked, out: Path, overwrite: bool, partial: bo
     out = claim(out, overwrite)
     roomy(count, study.numbers)
     with watched(asked.command, study.seconds(count)) as told:
-        result = run(study, count, torch.arange(count) + seed * 2**20, partial=partial, told=told)
+        result = run(study, count, torch.arange(count) + seed * 2**20, partial=partial, told=told,
+                     device=asked.arguments["device"])
         told("writing")
         target = beside(out) if result.status else out
         made = write(target, study, result, asked.record(), overwrite or bool(result.status))

@@ -33,6 +33,7 @@ class Ensemble:
         interrupted: how far a stage came that was interrupted from the keyboard; empty if none was.
         drawn: how the samples were drawn, for the record.
         progress: show bars where there is a terminal.
+        device: where to sample; the prior's unless given. Designs themselves are held on the host.
     """
 
     count: int
@@ -42,14 +43,16 @@ class Ensemble:
     interrupted: str = ""
     drawn: Mapping[str, object] = field(default_factory=dict)
     progress: bool = True
+    device: str | None = None
 
     @classmethod
-    def asked(cls, count: int, seeds: torch.Tensor | None, progress: bool = True) -> Ensemble:
+    def asked(cls, count: int, seeds: torch.Tensor | None, progress: bool = True, device: str | None = None
+              ) -> Ensemble:
         """``count`` designs that are yet to be drawn, from ``seeds (count,)`` or fresh ones."""
         seeds = torch.randint(0, 2**50, (count,)) if seeds is None else torch.as_tensor(seeds)
         if seeds.shape != (count,):
             raise ValueError(f"got seeds {tuple(seeds.shape)} for {count} designs; expected ({count},), one a design")
-        return cls(count, xarray.Dataset({"seed": ("sample", seeds.numpy())}), progress=progress)
+        return cls(count, xarray.Dataset({"seed": ("sample", seeds.numpy())}), progress=progress, device=device)
 
     def __len__(self) -> int:
         return self.samples.sizes["sample"]

@@ -67,7 +67,7 @@ class Compose:
     def __call__(self, designs: Ensemble) -> Ensemble:
         seeds = spares(designs.seeds, int(self.more * designs.count))
         made = design(self.problem, self.objective, self.weight, self.sampler, len(seeds),
-                      constraints=self.constraints, seeds=seeds, progress=designs.progress)
+                      constraints=self.constraints, seeds=seeds, progress=designs.progress, device=designs.device)
         lost = self._lost(made.samples) & (made.status == 0)  # of an interrupted run all are still far away
         reason = np.where(lost, DIVERGED, "").astype(object)
         samples = made.samples.assign(fun=("sample", made.fun), seed=("sample", made.seeds), reason=("sample", reason))
@@ -81,6 +81,8 @@ class Compose:
 @dataclass(frozen=True)
 class Refine:
     """Designs down an energy, each at its own temperature; ``fun`` becomes the energy that they come down to.
+
+    Where the problem is: what refines knows a solver, which is on the host.
 
     Arguments:
         problem, objective, sampler, constraints: as of the task; the problem's parts are read off the designs.

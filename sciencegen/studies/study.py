@@ -81,7 +81,7 @@ class Study(ABC):
 
 
 def run(study: Study, count: int, seeds: torch.Tensor | None = None, progress: bool = True, partial: bool = True,
-        told: Callable[[str], object] = str) -> Result:
+        told: Callable[[str], object] = str, device: str | None = None) -> Result:
     """``count`` designs of ``study``: those that are not rejected first, then by objective.
 
     Arguments:
@@ -89,13 +89,14 @@ def run(study: Study, count: int, seeds: torch.Tensor | None = None, progress: b
         progress: show bars where there is a terminal.
         partial: judge what is there after an interrupt from the keyboard, and mark it; else the interrupt goes on.
         told: hears which stage begins.
+        device: where to sample; the prior's unless given.
 
     Raises:
         KeyboardInterrupt: from the keyboard, where it is not ``partial`` or nothing can be judged yet.
     """
     if count < 1:
         raise ValueError(f"got {count} designs; expected at least 1")
-    designs, stages = Ensemble.asked(count, seeds, progress), study.stages
+    designs, stages = Ensemble.asked(count, seeds, progress, device), study.stages
     for number, stage in enumerate(stages, 1):
         if designs.interrupted and stage.improves:
             continue

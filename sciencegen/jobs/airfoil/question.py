@@ -124,6 +124,7 @@ def at_lift(polar: Tensor, alpha: Tensor, cl: Tensor) -> AtLift:
         alpha: ``(A,)``, the rising angles, degrees.
         cl: ``(K,)``, the lift asked for; out of reach, the interval that comes nearest is extended to it.
     """
+    alpha, cl = alpha.to(polar), cl.to(polar)
     polar = torch.cat([polar, alpha[:, None].expand(*polar.shape[:-1], 1)], dim=-1)
     low, high = polar[..., :-1, :], polar[..., 1:, :]
     gap_low, gap_high = low[..., 0] - cl[:, None], high[..., 0] - cl[:, None]

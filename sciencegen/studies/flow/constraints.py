@@ -62,7 +62,7 @@ def missing(force: Tensor, lift: tuple[float, float]) -> Tensor:
 
 def clearance(distance: Tensor) -> Tensor:
     """How far apart each pair of bodies is, chords, negative where they overlap: ``(*B, pairs)``."""
-    pairs = torch.combinations(torch.arange(distance.shape[-3], device=distance.device))
+    pairs = torch.combinations(torch.arange(distance.shape[-3]))
     return _least((distance[..., pairs[:, 0], :, :] + distance[..., pairs[:, 1], :, :]).flatten(-2))
 
 
@@ -115,7 +115,7 @@ def constraints(limits: Limits, bodies: int, lift: tuple[float, float] = ANY) ->
     if bodies > 1:
         lanes = LANES * torch.linspace(-limits.y, limits.y, bodies)
         kept += [Constraint(lambda distance, **_: 1.5 * limits.gap - clearance(distance), tolerance=0.01, gain=0.03),
-                 Constraint(lambda height, **_: (height - lanes).abs() - LANE, tolerance=0.01, gain=0.01)]
+                 Constraint(lambda height, **_: (height - lanes.to(height)).abs() - LANE, tolerance=0.01, gain=0.01)]
     return kept
 
 
