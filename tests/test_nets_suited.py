@@ -216,6 +216,14 @@ def test_what_suits_what():
     assert {net for kind, net in chosen.items() if "-D" in kind or kind == "a finer part"} == {"FieldUNet"}
 
 
+def test_long_axes_have_more_levels_where_rings_can_be_halved():
+    def depth(size, periodic):
+        layout = Layout(u=Variable((size,), dims=("x",)))
+        return len(suited(layout, periodic=("x",) if periodic else ()).arguments["channels"])
+    assert [depth(n, False) for n in (48, 128, 256, 1000)] == [3, 4, 5, 6]
+    assert [depth(n, True) for n in (256, 1000, 1024)] == [5, 3, 6]
+
+
 @pytest.mark.parametrize("layout, options, said", [
     (Layout(u=(3,)), {"periodic": ("x",)}, "got the axis 'x'"),
     (Layout(u=(9000,)), {}, "9000 numbers on no grid"),

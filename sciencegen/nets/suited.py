@@ -139,10 +139,20 @@ def _fields(layout: _Layout, kinds: Mapping[str, Sequence[str]], grid: Mapping[s
                              "of your own, or leave the part out")
         axes.append(own)
     width = width or (24 if len(grid) < 3 else 16)  # of some, what learns most in a minute of two cores
+    patch = 2 if math.prod(grid.values()) >= 512 else 1
+    depth = _depth(max(grid.values()) // patch, [n // patch for dim, n in grid.items() if dim in periodic])
     return Recipe("sciencegen.nets.fields.FieldUNet", {
         "shapes": _shapes(layout), "axes": axes, "grid": list(grid.values()),
-        "periodic": [dim in periodic for dim in grid], "channels": [width, 2 * width, 3 * width],
-        "blocks": [1, 1, 1] if width < 32 else [1, 2, 2], "patch": 2 if math.prod(grid.values()) >= 512 else 1})
+        "periodic": [dim in periodic for dim in grid], "channels": [min(k + 1, 4) * width for k in range(depth)],
+        "blocks": [1, *[1 if width < 32 else 2] * (depth - 1)], "patch": patch})
+
+
+def _depth(longest: int, rings: Sequence[int]) -> int:
+    """Three levels, or more where an axis is long, so that its ends hear of each other, and rings can be halved."""
+    depth = 3
+    while longest > 16 * 2 ** (depth - 1) and depth < 6 and all(n % 2**depth == 0 for n in rings):
+        depth += 1
+    return depth
 
 
 def _axis(variable: _Variable, axis: int, grid: Mapping[str, int]) -> int:
