@@ -110,7 +110,7 @@ def solve(model: Model, observations: Observations, system: System | None = None
     """
     measure = check(model, observations, system, count, seed, steps, law)
     prior = copy.deepcopy(model.energy).requires_grad_(False)
-    curved = len(model.training.get("ranks", ())) > 1
+    curved = len(model.training.get("ranks", ())) > 1 and model.training.get("better") is not False
     sampler = Multistep(levels(prior, steps, highest=TRAINED if curved else math.inf))
     result = invert(Problem(model.layout, prior), measure, observations.data, observations.noise, sampler, count,
                     torch.arange(count) + seed * 2**20, progress, observations.truth or None, 8 if curved else None,
