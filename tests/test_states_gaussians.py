@@ -118,9 +118,16 @@ def test_few_rows_go_far_by_wave_number():
     assert scores["by wave number"] < 0.8 * min(v for k, v in scores.items() if k != "by wave number")
 
 
+def test_a_lower_rank_is_the_same_with_fewer_axes():
+    made = states(400)
+    found = candidates(made, 32)
+    for rank in (2, 8):
+        close(covariance(found[f"rank {rank}"]), covariance(low_rank(made, rank)), 1e-3)
+
+
 def test_candidates_are_what_can_be_estimated():
     assert list(candidates(states(2))) == ["unit", "by part"]
-    assert list(candidates(states(parts=("u",)))) == ["unit", "by part", "low rank"]
+    assert list(candidates(states(parts=("u",)), 4)) == ["unit", "by part", "rank 1", "low rank"]
     assert "by wave number" in candidates(states(symmetries=[Shift(("x", "y"))]))
 
 

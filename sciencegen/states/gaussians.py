@@ -68,7 +68,10 @@ def candidates(states: States, rank: int = RANK) -> dict[str, Gaussian]:
     rows, sizes = _rows(states), _sizes(states)
     found = {"unit": unit(states), "by part": _by_part(rows, sizes)}
     if min(rows.shape) > 2:
-        found["low rank"] = _low_rank(rows, rank)
+        whole = _low_rank(rows, rank)
+        most = 0 if whole.axes is None else whole.axes.shape[1]
+        found |= {f"rank {k}": _cut(whole, k) for k in (rank // 16, rank // 4) if 0 < k < most}
+        found["low rank"] = whole
         if len(sizes) > 1:
             found["low rank by part"] = _low_rank_by_part(rows, sizes, rank)
     if states.periodic:
@@ -92,6 +95,14 @@ def _by_part(rows: Tensor, sizes: Sequence[int]) -> Gaussian:
 
 def _low_rank(rows: Tensor, rank: int) -> Gaussian:
     return Gaussian.fit(rows, min(rank, len(rows) - 2, rows.shape[1] - 1), FLOOR)
+
+
+def _cut(data: Gaussian, rank: int) -> Gaussian:
+    """The same with its first axes alone, and the mean variance beyond them: with few rows, later axes are noise."""
+    variances = data.variances[: data.axes.shape[1]]
+    left = data.center.numel() - len(variances)
+    rest = (variances[rank:].sum() + left * data.variances[-1]) / (left + len(variances) - rank)
+    return Gaussian(data.center, torch.cat([variances[:rank], rest[None]]), data.axes[:, :rank].contiguous())
 
 
 def _low_rank_by_part(rows: Tensor, sizes: Sequence[int], rank: int) -> Gaussian:
