@@ -8,11 +8,12 @@ point that did not converge has no row in it.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sciencegen.solvers.points import Request
 
-__all__ = ["COLUMNS", "OUTLINE", "POLAR", "Approach", "Point", "read_polar"]
+__all__ = ["COLUMNS", "OUTLINE", "POLAR", "Approach", "Point", "agree", "read_polar"]
 
 OUTLINE, POLAR = "f.dat", "p"  # XFOIL takes file names of at most 64 characters
 COLUMNS = {
@@ -29,7 +30,11 @@ DEGREES_PER_LIFT = 10.0  # 2 pi per radian, rounded: turns a step in lift into a
 
 @dataclass(frozen=True)
 class Approach:
-    """One way to a point: by way of a neighbour `step` away in lift (0: directly), on `finer` times the panels."""
+    """
+    One way to a point: by way of a neighbour `step` away in lift (0: directly), on `finer` times the panels.
+
+    To a lift below 0 the step is taken to the other side: a negative one is towards no lift, where flow is attached.
+    """
 
     step: float = 0.0
     finer: float = 1.0
@@ -60,7 +65,12 @@ class Point(Request):
     def _command(self, step: float) -> str:
         if self.kind == "alpha":
             return f"ALFA {self.target + step * DEGREES_PER_LIFT:.8g}"
-        return f"CL {self.target + step:.8g}"
+        return f"CL {self.target + math.copysign(step, step * self.target):.8g}"
+
+
+def agree(row: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Whether two rows are one flow, but for the digits that a polar leaves off: lift to 0.003, drag to 1 % and a count."""
+    return abs(row["cl"] - other["cl"]) <= 3e-3 and abs(row["cd"] - other["cd"]) <= 0.01 * other["cd"] + 1e-4
 
 
 def read_polar(text: str) -> list[dict[str, float]]:

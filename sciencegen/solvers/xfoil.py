@@ -10,8 +10,13 @@ advice, but one point that blows up then poisons the next, hysteresis makes a va
 second start costs only 10 ms. So a point's value depends on nothing else that is asked. A point that fails is tried
 again by way of a neighbouring point, then with 5 % fewer or more panels; the log names the way that led there.
 
-Near maximum lift several boundary layers can have the same lift. The first one found is reported; its angle tells
-which. A lift beyond the maximum is `unconverged` like any other failure: XFOIL does not tell the two apart.
+Near maximum lift several boundary layers can have the same lift: attached, and stalled at twice the drag. A lift is
+therefore led to, by XFOIL's own search for lifts, from one that is 0.1 nearer to none, so that the attached one is found.
+That search can end on numbers that belong to no flow (an LWK 80-080 with 26 counts of drag where it has 93), so a lift
+counts only where the angle that was found, asked for from a fresh boundary layer, has the same lift and drag. A lift beyond the maximum is `unconverged` like any other failure: XFOIL does not tell the two apart.
+
+XFOIL itself takes any coordinates for chords. Here outlines are put in order, moved and scaled to a unit chord first, so
+that neither changes a number; they are not turned, as angles of attack are measured against their x axis.
 """
 
 from __future__ import annotations
@@ -26,9 +31,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sciencegen.airfoil.chordline import chord
+from sciencegen.airfoil.outline import selig
 from sciencegen.solvers import traps
 from sciencegen.solvers.points import requests
-from sciencegen.solvers.polar import COLUMNS, OUTLINE, POLAR, Approach, Point, read_polar
+from sciencegen.solvers.polar import COLUMNS, OUTLINE, POLAR, Approach, Point, agree, read_polar
 from sciencegen.solvers.process import run
 from sciencegen.solvers.solver import SolverResult, Status
 
@@ -37,8 +44,9 @@ __all__ = ["XFOIL"]
 # measured on 120 UIUC airfoils: the same panels first, as drag near stall depends on them; from below first, as a start
 # from a higher lift ends more often on the stalled branch
 APPROACHES = (Approach(), Approach(-0.02), Approach(0.02), Approach(-0.1), Approach(finer=0.95), Approach(finer=1.05))
+LED = (Approach(-0.1), Approach(-0.02), Approach(-0.2), Approach(-0.1, 0.95), Approach(-0.1, 1.05), Approach(-0.05))
 MOST_COORDINATES = 1000  # XFOIL stops without a word a little above, and refuses 1480
-OVERLAP = 1e-6  # chords by which the two sides may cross from rounding at a sharp trailing edge
+TURNED = 5.0  # degrees between chord and x axis: the old sections whose axis is their flat side have up to 4
 
 
 @dataclass(frozen=True)
@@ -79,21 +87,23 @@ class XFOIL:
         """
         Solve for the angles `alpha` (k,) in degrees or the lift coefficients `cl` (k,), one of the two.
 
-        `coordinates` (n, 2) run from the trailing edge over the upper side to the nose and back (Selig's order), in
-        chords; the trailing edge may be sharp or blunt. `reynolds` () or (k,) is based on the chord.
+        `coordinates` (n, 2) are an outline in any order, place and unit that
+        :func:`~sciencegen.airfoil.outline.selig` takes; the trailing edge may be sharp or blunt. `reynolds` () or (k,)
+        is based on the chord, from the nose to the middle of the trailing edge.
 
-        `values` has `alpha` (degrees), `cl`, `cd`, `cm` (about the quarter chord), `top_transition` and
-        `bottom_transition` (x/c), each (k,) and NaN where XFOIL did not converge to the requested point. The status is
-        `converged` if every point did. An outline that XFOIL cannot treat is `unconverged`; ValueError is raised for
-        shapes and requests that no outline could satisfy.
+        `values` has `alpha` (degrees, against the x axis of the coordinates), `cl`, `cd`, `cm` (based on the chord, and
+        about the point a quarter of it behind the nose along that axis), `top_transition` and `bottom_transition`
+        (x/c), each (k,) and NaN where XFOIL did not converge to the requested point. The status is `converged` if every
+        point did. What is no outline of an airfoil, or has a chord turned by more than 5 degrees, is `unconverged`;
+        ValueError is raised for shapes and requests that no outline could satisfy.
         """
         start = time.monotonic()
-        outline = _outline(coordinates)
+        outline, defect = _placed(_points(coordinates))
         points = [Point(r.reynolds, r.kind, r.target) for r in requests(reynolds, alpha, cl)]
         program = shutil.which(self.program)
         if program is None:
             attempts = dict.fromkeys(points, Attempt(Status.MISSING, self._advice()))
-        elif defect := _defect(outline):
+        elif defect:
             attempts = dict.fromkeys(points, Attempt(Status.UNCONVERGED, f"XFOIL was not run: {defect}"))
         else:
             runnable = replace(self, program=str(Path(program).absolute()))
@@ -114,14 +124,26 @@ class XFOIL:
         """Try the approaches in turn, each on all points still missing; a run that hangs uses up its own share only."""
         attempts = dict.fromkeys(points, Attempt(Status.TIMEOUT, "no time was left to start"))
         share = self.timeout / len(APPROACHES)
-        for approach in APPROACHES:
+        for direct, led in zip(APPROACHES, LED, strict=True):
             for point in [point for point, attempt in attempts.items() if not attempt.row]:
-                left = deadline - time.monotonic()
+                left, approach = deadline - time.monotonic(), led if point.kind == "cl" else direct
                 if left > 0:
                     attempts[point] = self._attempt(outline, point, approach, min(left, share))
         return attempts
 
     def _attempt(self, outline: np.ndarray, point: Point, approach: Approach, limit: float) -> Attempt:
+        """One way to one point; a lift counts where the angle that XFOIL finds for it, asked for itself, has it too."""
+        found = self._drive(outline, point, approach, limit)
+        if point.kind == "alpha" or not found.row:
+            return found
+        there = Point(point.reynolds, "alpha", found.row["alpha"])
+        for way in APPROACHES[:3]:
+            again = self._drive(outline, there, replace(way, finer=approach.finer), limit)
+            if again.row and agree(found.row, again.row):
+                return found
+        return Attempt(Status.UNCONVERGED, f"a lift at {there.target:g} degrees that this angle does not have, {approach}")
+
+    def _drive(self, outline: np.ndarray, point: Point, approach: Approach, limit: float) -> Attempt:
         script = point.script(approach, self.n_crit, self.mach, self.iterations, self.panels)
         code, output, rows = self._run(outline, script, limit)
         if code == -signal.SIGFPE:
@@ -147,30 +169,24 @@ class XFOIL:
         return finished.returncode, finished.output, read_polar(text)
 
 
-def _outline(coordinates: ArrayLike) -> np.ndarray:
-    outline = np.asarray(coordinates, dtype=float)
-    if outline.ndim == 2 and outline.shape[1] == 2 and 10 <= len(outline) <= MOST_COORDINATES:
-        return outline
-    raise ValueError(f"coordinates must be (n, 2) with 10 <= n <= {MOST_COORDINATES}; got {outline.shape}")
+def _points(coordinates: ArrayLike) -> np.ndarray:
+    points = np.asarray(coordinates, dtype=float)
+    if points.ndim == 2 and points.shape[1] == 2 and 10 <= len(points) <= MOST_COORDINATES:
+        return points
+    raise ValueError(f"coordinates must be (n, 2) with 10 <= n <= {MOST_COORDINATES}; got {points.shape}")
 
 
-def _defect(outline: np.ndarray) -> str:
-    """Why XFOIL's numbers would mean nothing for this outline, or ""."""
-    if not np.isfinite(outline).all():
-        return "the outline has coordinates that are not finite"
-    if _crosses_itself(outline):
-        return "the outline crosses itself"
-    return ""
-
-
-def _crosses_itself(outline: np.ndarray) -> bool:
-    """Two segments cross if the ends of each lie on both sides of the other's line, by more than rounding."""
-    starts, along = outline[:-1], np.diff(outline, axis=0)
-    normals = np.stack([-along[:, 1], along[:, 0]], 1) / np.maximum(np.hypot(*along.T), OVERLAP)[:, None]
-    heights = normals @ outline.T - (normals * starts).sum(1)[:, None]
-    low, high = np.minimum(heights[:, :-1], heights[:, 1:]), np.maximum(heights[:, :-1], heights[:, 1:])
-    straddles = (low < -OVERLAP) & (high > OVERLAP)
-    return bool((straddles & straddles.T).any())
+def _placed(points: np.ndarray) -> tuple[np.ndarray, str]:
+    """The outline from its tail on, its nose at 0 and its chord 1; and why XFOIL's numbers would mean nothing, or ""."""
+    try:
+        outline = selig(points)
+    except ValueError as error:
+        return points, str(error)
+    line = chord(outline)
+    if abs(line.angle) > TURNED:
+        return outline, (f"got an outline whose chord is {line.angle:.1f} degrees from the x axis, against which angles of "
+                         f"attack are measured; expected at most {TURNED:g}; turn it by airfoil.normalize(coordinates)")
+    return (outline - line.nose) / line.length, ""
 
 
 def _result(attempts: list[Attempt], points: list[Point], wall_s: float) -> SolverResult:
