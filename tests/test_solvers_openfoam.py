@@ -160,6 +160,24 @@ def test_forces_are_read_by_name_and_a_restart_counts():
     np.testing.assert_array_equal(read.forces, [[0.1, 0.4, 0.02], [0.25, 0.6, 0.04], [0.3, 0.7, 0.05]])
 
 
+COLUMNS = ["Cm Cd Cl Cl(f) Cl(r)", "Cd Cd(f) Cd(r) Cl Cl(f) Cl(r) CmPitch CmRoll CmYaw Cs", "Cd Cl Cm"]
+
+
+@pytest.mark.parametrize("names", COLUMNS)
+def test_forces_of_every_distribution_are_read_by_name(names):
+    number = {name: 0.1 * place for place, name in enumerate(names.split(), start=1)}
+    rows = "".join(f"{time}\t" + "\t".join(map(str, number.values())) + "\n" for time in range(9))
+    head = "# Force coefficients\n# dragDir : (1 0 0)\n# Time\t" + "\t".join(names.split()) + "\n"
+    read = read_forces([[head + rows]])
+    moment = number.get("CmPitch", number.get("Cm"))
+    np.testing.assert_allclose(read.forces, np.tile([number["Cd"], number["Cl"], moment], (9, 1)))
+    with pytest.raises(ValueError, match="got forces under the head '# Time F'; expected columns Time, Cd, Cl"):
+        read_forces([["# Time F\n1 2\n"]])
+    verdict = History(np.empty(0), np.empty((0, 3))).judge(1.0, 1e-3)
+    assert not verdict.settled
+    assert "empty" in verdict.reason
+
+
 def test_forces_of_two_bodies_stand_side_by_side_at_common_times():
     one = HEADER.format("Cd Cl CmPitch") + "1 1 2 3\n2 4 5 6\n3 7 8 9\n"
     two = HEADER.format("Cd Cl CmPitch") + "1 10 20 30\n2 40 50 60\n"
@@ -171,6 +189,7 @@ def test_forces_of_two_bodies_stand_side_by_side_at_common_times():
 def test_y_plus_is_the_last_largest():
     text = "# y+\n# Time patch min max average\n100 body0 .1 9 1\n200 body0 .1 .8 .3\n200 body1 .1 1.2 .3\n"
     assert read_y_plus(text) == 1.2
+    assert read_y_plus("# Time max patch\n5 2.5 body0\n") == 2.5
     assert np.isnan(read_y_plus("# Time\n"))
 
 
@@ -235,6 +254,25 @@ def test_an_outline_is_the_same_body_in_either_direction_open_or_closed():
         assert area(body.points) == pytest.approx(area(outline[:-1]), rel=1e-12)
         assert len(body.corners()) == 1
         np.testing.assert_allclose(body.moment_centre, [0.25, 0], atol=1e-12)
+
+
+def test_an_airfoil_turns_about_its_quarter_chord_wherever_its_outline_starts():
+    for shift in range(0, 200, 7):
+        (body,) = bodies([np.roll(naca_0012()[:-1], shift, axis=0) * 2 + [3, 1]])
+        np.testing.assert_allclose(body.moment_centre, [3.5, 1], atol=1e-6)
+
+
+def test_an_airfoil_alone_has_a_unit_chord_along_x_and_other_bodies_any():
+    tilt = np.deg2rad(10.0)
+    turned = naca_0012() @ [[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]]
+    for wrong in (2 * naca_0012(), turned):
+        with pytest.raises(ValueError, match=r"got an airfoil with a chord of .*; expected 1 and along x.*normalize"):
+            bodies(wrong)
+        assert len(bodies([wrong])) == 1
+    (moved,) = bodies(naca_0012() + [3, 1])
+    np.testing.assert_allclose(moved.moment_centre, [3.25, 1], atol=1e-6)
+    assert len(bodies(2 * circle())) == 1
+    assert len(bodies(circle() * [2, 0.4])) == 1
 
 
 def test_points_on_an_outline_keep_corners_and_lengths():

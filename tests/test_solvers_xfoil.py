@@ -88,6 +88,18 @@ def test_a_lift_is_where_the_angles_say(xfoil):
     np.testing.assert_allclose(result["cd"], np.interp(wanted, sweep["cl"], sweep["cd"]), rtol=0.02)
 
 
+def test_a_lift_is_that_of_the_flow_at_its_angle(xfoil):
+    uiuc = pytest.importorskip("sciencegen.airfoil.uiuc")
+    try:
+        outline = uiuc.coordinates("lwk80080")
+    except ImportError as error:
+        pytest.skip(str(error))
+    result = xfoil(outline, 1e6, cl=0.5)  # by itself XFOIL's search ends on 26 counts, a quarter of the drag
+    there = xfoil(outline, 1e6, alpha=result["alpha"])
+    np.testing.assert_allclose(there["cl"], 0.5, atol=3e-3)
+    np.testing.assert_allclose(there["cd"], result["cd"], rtol=0.02)
+
+
 def test_a_point_does_not_depend_on_what_else_is_asked(xfoil):
     reynolds, lifts = np.array([3e6, 1.5e6, 1e6]), np.array([0.4, 0.8, 1.2])
     together, backwards = xfoil(NACA_2412, reynolds, cl=lifts), xfoil(NACA_2412, reynolds[::-1], cl=lifts[::-1])
@@ -105,6 +117,24 @@ def test_direction_and_trailing_edge_of_the_outline(xfoil):
     assert {blunt.status, sharp.status, clockwise.status} == {"converged"}
     np.testing.assert_allclose(clockwise["cd"], usual["cd"], rtol=2e-3)
     np.testing.assert_allclose([blunt["cl"], sharp["cl"]], [usual["cl"]] * 2, rtol=0.02)
+
+
+def test_place_size_order_and_a_closed_base_change_nothing(xfoil):
+    usual = xfoil(NACA_2412, 1e6, alpha=4.0)
+    closed = np.concatenate([NACA_2412, NACA_2412[:1]])
+    for same in (2 * NACA_2412, 250 * NACA_2412 + [30, -7], closed, np.roll(closed[:-1], 50, axis=0)):
+        result = xfoil(same, 1e6, alpha=4.0)
+        for name in NAMES:
+            np.testing.assert_allclose(result[name], usual[name], atol=1e-4)
+
+
+def test_a_turned_outline_is_not_run(program):
+    tilt = np.deg2rad(10.0)
+    turned = NACA_2412 @ [[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]]
+    result = XFOIL(program=program("exit 0"))(turned, 1e6, alpha=0.0)
+    assert result.status == "unconverged"
+    assert "10.0 degrees from the x axis" in result.log
+    assert "airfoil.normalize" in result.log
 
 
 def test_physical_parts_act_as_they_should(xfoil):

@@ -194,7 +194,7 @@ def _distinct(coordinates: ArrayLike, what: str) -> np.ndarray:
     """Finite points ``(n, 2)``, at least ten, without those that repeat the one before."""
     points = np.asarray(coordinates, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
-        raise ValueError(f"{what}: got numbers of size {points.shape}, {np.sum(~np.isfinite(points))} of them not finite; "
+        raise ValueError(f"{what}: got numbers of size {points.shape}, {np.sum(~np.isfinite(points))} not finite; "
                          "expected finite points (n, 2); correct the rows")
     points = points[np.append(True, (np.diff(points, axis=0) != 0).any(1))] if len(points) else points
     if len(points) < _FEWEST:

@@ -55,6 +55,9 @@ class History:
 
     def judge(self, window: float, tolerance: float, unsteady: bool = True) -> Verdict:
         """What the end of the history says; without `unsteady` an oscillation is no answer (iterations of SIMPLE)."""
+        if not len(self.time):
+            nothing = np.full(self.forces.shape[1:], np.nan)
+            return Verdict(False, "there are no forces: the history is empty", nothing, nothing)
         recent = self._since(window)
         mean, spread = _mean(recent.time, recent.forces), np.ptp(recent.forces, axis=0) / 2
         if len(recent.time) < 8 or self.time[-1] - self.time[0] < window * (1 - 1e-6):

@@ -69,7 +69,7 @@ class Point(Request):
 
 
 def agree(row: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    """Whether two rows are one flow, but for the digits that a polar leaves off: lift to 0.003, drag to 1 % and a count."""
+    """Whether two rows are one flow, but for digits that a polar leaves off: lift to 0.003, drag to 1 % and a count."""
     return abs(row["cl"] - other["cl"]) <= 3e-3 and abs(row["cd"] - other["cd"]) <= 0.01 * other["cd"] + 1e-4
 
 

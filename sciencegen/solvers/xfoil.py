@@ -11,12 +11,13 @@ second start costs only 10 ms. So a point's value depends on nothing else that i
 again by way of a neighbouring point, then with 5 % fewer or more panels; the log names the way that led there.
 
 Near maximum lift several boundary layers can have the same lift: attached, and stalled at twice the drag. A lift is
-therefore led to, by XFOIL's own search for lifts, from one that is 0.1 nearer to none, so that the attached one is found.
-That search can end on numbers that belong to no flow (an LWK 80-080 with 26 counts of drag where it has 93), so a lift
-counts only where the angle that was found, asked for from a fresh boundary layer, has the same lift and drag. A lift beyond the maximum is `unconverged` like any other failure: XFOIL does not tell the two apart.
+therefore led to, by XFOIL's own search for lifts, from one that is 0.1 nearer to none, so that the attached one is
+found. That search can end on numbers that belong to no flow (an LWK 80-080 with 26 counts of drag where it has 93), so
+a lift counts only where the angle that was found, asked for from a fresh boundary layer, has the same lift and drag. A
+lift beyond the maximum is `unconverged` like any other failure: XFOIL does not tell the two apart.
 
-XFOIL itself takes any coordinates for chords. Here outlines are put in order, moved and scaled to a unit chord first, so
-that neither changes a number; they are not turned, as angles of attack are measured against their x axis.
+XFOIL itself takes any coordinates for chords. Here outlines are put in order, moved and scaled to a unit chord first,
+so that neither changes a number; they are not turned, as angles of attack are measured from their x axis.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class XFOIL:
         :func:`~sciencegen.airfoil.outline.selig` takes; the trailing edge may be sharp or blunt. `reynolds` () or (k,)
         is based on the chord, from the nose to the middle of the trailing edge.
 
-        `values` has `alpha` (degrees, against the x axis of the coordinates), `cl`, `cd`, `cm` (based on the chord, and
+        `values` has `alpha` (degrees, from the x axis of the coordinates), `cl`, `cd`, `cm` (based on the chord, and
         about the point a quarter of it behind the nose along that axis), `top_transition` and `bottom_transition`
         (x/c), each (k,) and NaN where XFOIL did not converge to the requested point. The status is `converged` if every
         point did. What is no outline of an airfoil, or has a chord turned by more than 5 degrees, is `unconverged`;
@@ -141,7 +142,8 @@ class XFOIL:
             again = self._drive(outline, there, replace(way, finer=approach.finer), limit)
             if again.row and agree(found.row, again.row):
                 return found
-        return Attempt(Status.UNCONVERGED, f"a lift at {there.target:g} degrees that this angle does not have, {approach}")
+        told = f"a lift at {there.target:g} degrees that this angle, asked for itself, does not have, {approach}"
+        return Attempt(Status.UNCONVERGED, told)
 
     def _drive(self, outline: np.ndarray, point: Point, approach: Approach, limit: float) -> Attempt:
         script = point.script(approach, self.n_crit, self.mach, self.iterations, self.panels)
@@ -177,15 +179,16 @@ def _points(coordinates: ArrayLike) -> np.ndarray:
 
 
 def _placed(points: np.ndarray) -> tuple[np.ndarray, str]:
-    """The outline from its tail on, its nose at 0 and its chord 1; and why XFOIL's numbers would mean nothing, or ""."""
+    """The outline from its tail on, nose at 0 and chord 1; and why XFOIL's numbers would mean nothing, or ""."""
     try:
         outline = selig(points)
     except ValueError as error:
         return points, str(error)
     line = chord(outline)
     if abs(line.angle) > TURNED:
-        return outline, (f"got an outline whose chord is {line.angle:.1f} degrees from the x axis, against which angles of "
-                         f"attack are measured; expected at most {TURNED:g}; turn it by airfoil.normalize(coordinates)")
+        return outline, (
+            f"got an outline whose chord is {line.angle:.1f} degrees from the x axis, from which angles of attack are "
+            f"measured; expected at most {TURNED:g}; turn it by airfoil.normalize(coordinates)")
     return (outline - line.nose) / line.length, ""
 
 

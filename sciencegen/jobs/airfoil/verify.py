@@ -2,11 +2,11 @@
 
 Asked for a lift, a program may end on a stalled boundary layer that happens to have the same lift, at three times the
 drag. Asked for an angle it cannot. So each operating point is solved at the angle that NeuralFoil found and at its
-neighbours, half a degree apart, then further away if need be; where lift climbs through the target between two
-neighbours that both converged, at the smallest such angle, it is solved again at two angles 0.05 degrees apart about the
-interpolated one, until those two bracket the target, and the answer is read off between them. An optimised design sits
-where its laminar bucket ends: half a degree there is up to 17 % of the drag, 0.05 degrees 0.4 %. A lift that is not
-bracketed so is not verified: NaN, never a guess.
+neighbours, half a degree apart, then further away if need be. Where lift climbs through the target between two
+neighbours that both converged, at the smallest such angle, it is solved again at two angles 0.05 degrees apart about
+the interpolated one, until those two bracket the target, and the answer is read off between them. An optimised design
+sits where its laminar bucket ends: interpolation over half a degree is off by up to 17 % of the drag there, over 0.05
+degrees by 0.4 %. A lift that is not bracketed so is not verified: NaN, never a guess.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from .question import Point
 __all__ = ["ByAngle", "EachAngle", "verify"]
 
 NEAR, FAR = (-0.5, 0.0, 0.5), (-1.5, -1.0, 1.0, 1.5)
-FINE, STEPS = 0.05, 4  # degrees between the two angles that are read off; tries to bracket the lift with them
+FINE, STEPS = 0.05, 5  # degrees between the two angles that are read off; tries to bracket the lift with them
+PEAK = 0.03  # of lift, by which the largest at half degrees may miss the largest there is
 VALUES = ("cl", "cd", "cm", "alpha")
 NOTHING = dict.fromkeys(VALUES, np.nan)
 BAD = (Status.MISSING, Status.CRASHED, Status.TIMEOUT, Status.UNCONVERGED)
@@ -72,11 +73,14 @@ class ByAngle:
             asked.at(alpha + np.asarray(offsets))
             if len(bracket(asked.rows, cl)) or asked.answers[-1].status == Status.MISSING:
                 break
-        for _ in range(STEPS):
+        asked.about_the_largest_lift(cl)
+        for step in range(STEPS):
             ends = bracket(asked.rows, cl)
             if not len(ends) or np.ptp(ends[:, -1]) <= self.fine * (1 + 1e-6):
                 break
-            angles = np.round(climb(ends, cl)[-1] + self.fine * np.array([-0.5, 0.5]), 4)
+            # near the largest lift interpolation closes in from one side only: from the second step on also halve
+            halves = [ends[:, -1].mean()] if step else []
+            angles = np.unique(np.round([*(climb(ends, cl)[-1] + self.fine * np.array([-0.5, 0.5])), *halves], 4))
             asked.at(angles[(angles > ends[0, -1]) & (angles < ends[1, -1])], beside=True)
         ends = bracket(asked.rows, cl)
         close = len(ends) and np.ptp(ends[:, -1]) <= 2 * self.fine
@@ -96,6 +100,13 @@ class _Asked:
         self.answers.append(self.solver(self.coordinates, self.reynolds, alpha=angles))
         rows = _rows(self.answers[-1], angles)
         self.rows = np.concatenate([self.rows, rows[np.isfinite(rows).all(1)] if beside else rows])
+
+
+    def about_the_largest_lift(self, cl: float) -> None:
+        """Where ``cl`` is little more than the largest lift so far: it may be reached between two angles."""
+        lifts = self.rows[np.isfinite(self.rows).all(1)]
+        if len(lifts) and not len(bracket(self.rows, cl)) and 0 <= cl - lifts[:, 0].max() < PEAK:
+            self.at(np.round(lifts[lifts[:, 0].argmax(), -1] + np.array([-0.25, -0.1, 0.1, 0.25]), 4), beside=True)
 
 
 @dataclass(frozen=True)
@@ -130,7 +141,7 @@ def bracket(rows: np.ndarray, cl: float) -> np.ndarray:
 
 
 def climb(rows: np.ndarray, cl: float) -> np.ndarray:
-    """``(m,)``, ``rows (n, m)`` at the lift ``cl`` by linear interpolation in their :func:`bracket`; NaN without one."""
+    """``rows (n, m)`` at the lift ``cl``, ``(m,)``: interpolated in their :func:`bracket`, NaN without one."""
     ends = bracket(rows, cl)
     if not len(ends):
         return np.full(rows.shape[1], np.nan)
@@ -204,14 +215,15 @@ def _dataset(results: list[SolverResult], points: Sequence[Point]) -> xarray.Dat
     data |= {"status": (("sample", "point"), status.reshape(rows)), "log": (("sample", "point"), log.reshape(rows)),
              "mean_cd": ("sample", table["cd"].mean(-1))}
     coords = {"target_cl": ("point", [p.cl for p in points]), "reynolds": ("point", [p.reynolds for p in points])}
-    return xarray.Dataset(data, coords, {"message": _message(results, table["cd"], status.reshape(rows))})
+    message = _message(table["cd"], status.reshape(rows), log.reshape(rows))
+    return xarray.Dataset(data, coords, {"message": message})
 
 
-def _message(results: list[SolverResult], cd: np.ndarray, status: np.ndarray) -> str:
+def _message(cd: np.ndarray, status: np.ndarray, log: np.ndarray) -> str:
     verified = np.isfinite(cd)
     done = f"{int(verified.all(-1).sum())} of {len(cd)} designs verified at every operating point"
-    missing = next((r.log for r in results if r.status == Status.MISSING), None)
-    if missing is not None:
+    if (status == str(Status.MISSING)).any():
+        missing = log[status == str(Status.MISSING)][0]
         why = missing.splitlines()[0].partition("missing, ")[2] or missing
         return f"nothing was verified, drag and moment are NeuralFoil's alone: {why}"
     left = [f"design {i}, point {k} ({status[i, k]})" for i, k in zip(*np.nonzero(~verified))]

@@ -17,6 +17,9 @@ from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
+from sciencegen.airfoil.chordline import Chord, chord, frame
+from sciencegen.airfoil.outline import selig
+
 __all__ = ["Body", "bodies", "crosses", "gap", "inside"]
 
 CORNER = np.deg2rad(30.0)  # a turn by more than this is a corner
@@ -24,6 +27,9 @@ TURN = 0.12  # edge over radius of curvature: 7 degrees
 GROWTH = 0.15
 FEWEST = 3
 SAMPLES = 4000  # of a spline, to integrate along it
+THICKEST = 0.6  # chords: what is thicker is a body and no airfoil
+MISSED = 0.005  # chords by which an airfoil's chord may miss 1
+TURNED = 5.0  # degrees between its chord and the x axis, as for XFOIL
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +64,22 @@ def bodies(outlines: ArrayLike | Sequence[ArrayLike]) -> tuple[Body, ...]:
     """
     Bodies of one outline (n, 2) or of several, in reference lengths; open and closed outlines, in either direction.
 
-    A body's moments are about a quarter of the way from the point farthest from the outline's first point to that first
-    point: an airfoil's quarter chord, if its outline starts at the trailing edge. ValueError for shapes that are no
-    outlines, for outlines that cross themselves, enclose nothing, or touch or lie in each other.
+    An airfoil's moments are about its quarter chord, whatever its outline starts with; another body's about a quarter
+    of the way from the point farthest from the outline's first point to that first point.
+
+    An airfoil alone has a chord of 1 and along x, as coefficients and Reynolds number are based on 1 and angles are
+    measured from x. One of several, or the only one of a sequence, may have any: there the reference length is none's.
+
+    ValueError for shapes that are no outlines, for outlines that cross themselves, enclose nothing, or touch or lie in
+    each other, and for an airfoil alone with another chord.
     """
     one = isinstance(outlines, np.ndarray) and outlines.ndim == 2 or np.ndim(outlines[0]) == 1
     found = tuple(_body(outline, number) for number, outline in enumerate([outlines] if one else outlines))
+    line = _airfoil(np.asarray(outlines, dtype=float)) if one else None
+    if line is not None and (abs(line.length - 1) > MISSED or abs(line.angle) > TURNED):
+        raise ValueError(f"got an airfoil with a chord of {line.length:.4g} at {line.angle:.1f} degrees from x; "
+                         "expected 1 and along x, on which coefficients, Reynolds number and angles are based; give "
+                         "airfoil.normalize(coordinates), or [coordinates] if reference length and x are meant")
     for number, body in enumerate(found):
         others = [other.points for other in found[:number]]
         if any(inside(body.points[:1], points)[0] or inside(points[:1], body.points)[0] for points in others):
@@ -84,7 +100,9 @@ def _body(outline: ArrayLike, number: int) -> Body:
     points = np.asarray(outline, dtype=float)
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
         raise ValueError(f"outline {number} must be (n, 2) and finite; got {points.shape}")
-    tail, nose = points[0], points[np.hypot(*(points - points[0]).T).argmax()]
+    line = _airfoil(points)
+    nose = points[np.hypot(*(points - points[0]).T).argmax()] if line is None else line.nose
+    tail = points[0] if line is None else line.tail
     size = np.ptp(points, axis=0).max()
     points = points[np.hypot(*(np.roll(points, -1, 0) - points).T) > 1e-9 * size]
     if len(points) < FEWEST or abs(area := _area(points)) < 1e-6 * size**2 or crosses(points):
@@ -92,6 +110,18 @@ def _body(outline: ArrayLike, number: int) -> Body:
     area = _area(points)
     points = points if area > 0 else points[::-1]
     return Body(points, nose + (tail - nose) / 4)
+
+
+def _airfoil(points: np.ndarray) -> Chord | None:
+    """The chord of an outline that is an airfoil's: slender, and pointed or cut off at one end."""
+    try:
+        outline = selig(points)
+    except ValueError:
+        return None
+    line = chord(outline)
+    along = frame(outline, line.tail, line.nose)
+    pointed = (along[1] - along[0]) @ (along[-2] - along[-1]) > 0
+    return line if pointed and np.ptp(along[:, 1]) < THICKEST else None
 
 
 def _space(piece: np.ndarray, longest: float, corner: float, periodic: bool = False) -> np.ndarray:

@@ -99,6 +99,7 @@ class Case:
         x, y, _ = self._stream()
         density = {"rho": "rhoInf", "rhoInf": 1, "magUInf": 1, "lRef": 1, "Aref": SPAN}
         frame = {"liftDir": vector(-y, x), "dragDir": vector(x, y), "CofR": vector(*body.moment_centre)}
+        frame |= {"pitchAxis": "(0 0 -1)"}  # nose up; openfoam.org's asks for it, openfoam.com's takes lift x drag
         often = {"writeControl": "timeStep", "writeInterval": 1}
         return {"type": "forceCoeffs", "libs": "(forces)", "patches": f"({name})", **density, **frame, **often}
 

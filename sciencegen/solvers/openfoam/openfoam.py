@@ -69,8 +69,8 @@ class OpenFOAM:
         cambered airfoil near its largest lift, as the angles beyond have no steady flow.
 
         `coordinates` is one outline (n, 2) or a sequence of them, in reference lengths, on which `reynolds` () or (k,)
-        and all coefficients are based. Give airfoils from the trailing edge on: the moment is about the quarter chord
-        that follows from the first point, nose up positive.
+        and all coefficients are based; an airfoil alone has a chord of 1 along x, or is `unconverged`. Moments are
+        about an airfoil's quarter chord, nose up positive (for others see :func:`~sciencegen.solvers.mesh.bodies`).
 
         `values` has, each (k,), or (k, bodies) for a sequence of outlines, and NaN where a point did not converge:
         `alpha` (degrees), `cl`, `cd`, `cm`, means over whole periods where the flow sheds, and `cl_amplitude`, half the

@@ -18,7 +18,7 @@ from sciencegen.solvers.mesh import Body, Mesh, PlaneMesh
 from sciencegen.solvers.openfoam.case import STEADY, TRANSIENT, Case, cell_vectors, with_vectors
 from sciencegen.solvers.openfoam.fields import Grid
 from sciencegen.solvers.openfoam.flow import Flow
-from sciencegen.solvers.openfoam.forces import read_forces, read_y_plus
+from sciencegen.solvers.openfoam.forces import FILES, read_forces, read_y_plus
 from sciencegen.solvers.openfoam.polymesh import polymesh
 from sciencegen.solvers.points import Attempt, coefficients
 from sciencegen.solvers.process import run
@@ -67,8 +67,7 @@ class Point:
                 mesh = mesh or point._prepare(folder, alpha, float(np.mean(angles)))
                 attempts.append(point._settle(folder, alpha, mesh))
             except Stopped as stopped:
-                history = _rows(_history(folder, self._case(alpha).names))
-                attempts.append(Attempt(stopped.status, str(stopped), history=history))
+                attempts.append(Attempt(stopped.status, str(stopped), history=self._so_far(folder, alpha)))
             if not attempts[-1].values:
                 break
         return attempts
@@ -91,6 +90,12 @@ class Point:
             return Attempt(stopped.status, str(stopped), history=attempt.history)
         tried = ", ".join(f"{a:.3g} -> {lift:.4g}" for a, lift in zip(angles, lifts, strict=True))
         return Attempt(Status.UNCONVERGED, f"no angle tried gives this lift: {tried}", history=attempt.history)
+
+    def _so_far(self, folder: Path, alpha: float) -> np.ndarray:
+        try:
+            return _rows(_history(folder, self._case(alpha).names))
+        except Stopped:
+            return np.empty((0, 0))
 
     def _case(self, alpha: float) -> Case:
         return Case(self.flow, self.bodies, self.reynolds, alpha)
@@ -187,8 +192,11 @@ def _latest(folder: Path) -> str:
 
 def _history(folder: Path, names: list[str]) -> History:
     places = [folder / "postProcessing" / name for name in names]
-    runs = [[place / t / "coefficient.dat" for t in _times(place)] if place.is_dir() else [] for place in places]
-    return read_forces([[file.read_text() for file in files if file.is_file()] for files in runs])
+    runs = [[place / t / name for t in _times(place) for name in FILES] if place.is_dir() else [] for place in places]
+    try:
+        return read_forces([[file.read_text() for file in files if file.is_file()] for files in runs])
+    except ValueError as error:
+        raise Stopped(Status.CRASHED, str(error)) from error
 
 
 def _rows(history: History) -> np.ndarray:
