@@ -53,8 +53,9 @@ def map_simulations(
 
     Without an executor, `workers` cases (as many as there are cores) run here at a time, each in a process of its own
     (:class:`Isolated`). `executor` is anything with `submit`; the caller keeps and closes it. For it, wrap a solver
-    that may kill or hang its worker: `Isolated(solver, timeout=600)`. An exception in a worker, a worker that dies and
-    anything returned that is no :class:`SolverResult` of plain numbers become `crashed` with the reason in the log.
+    that may kill or hang its worker, or leave programs behind: `Isolated(solver, timeout=600)`. An exception in a
+    worker, a worker that dies and anything returned that is no :class:`SolverResult` of plain numbers become `crashed`
+    with the reason in the log.
 
     A solver that takes an argument `seed` is given one a case, the case's number, unless the case has one.
 

@@ -119,7 +119,8 @@ def locked(folder: Path, beat: float = BEAT, patience: float = PATIENCE) -> Iter
         yield lock
     finally:
         done.set()
-        lock.remove()
+        if os.getpid() == lock.pid:  # not in a fork of it that ends
+            lock.remove()
 
 
 def _made(lock: Lock) -> bool:
