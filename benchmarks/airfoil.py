@@ -38,7 +38,7 @@ from scores import best_feasible, scores, summary, table, verdict
 from tqdm.auto import tqdm
 
 from sciencegen.airfoil.aero import Counted, NeuralFoil
-from sciencegen.jobs.airfoil.question import DEFAULT_POINTS, Point
+from sciencegen.airfoil.conditions import DEFAULT_POINTS, Point
 from sciencegen.jobs.airfoil.verify import verify
 from sciencegen.studies.airfoil.prior import condition_layout, recorded
 from sciencegen.studies.airfoil.study import AirfoilStudy

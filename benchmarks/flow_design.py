@@ -39,7 +39,7 @@ from flow_design.training_set import Members, read
 from tqdm.auto import tqdm
 
 from sciencegen.airfoil import write_dat
-from sciencegen.studies.flow.solver import MeanForces
+from sciencegen.physics.mean_forces import MeanForces
 
 HELD_OUT = DATA.with_name("flows_test.h5")
 COARSE = MeanForces(24, time=8.5, mean=0.35, compiled=True)

@@ -25,14 +25,14 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sciencegen import metrics
+from sciencegen.airfoil.wing_fit import CORNER, pixels
+from sciencegen.airfoil.wings import Limits, Wings
 from sciencegen.exact import Gaussian
 from sciencegen.physics import Flow, Outline, pool
+from sciencegen.physics.mean_forces import efficiency
 from sciencegen.studies.flow.compose import stream, superposed
 from sciencegen.studies.flow.constraints import forces
 from sciencegen.studies.flow.prior import image, prior_layout
-from sciencegen.studies.flow.solver import efficiency
-from sciencegen.studies.flow.wing_fit import CORNER, pixels
-from sciencegen.studies.flow.wings import Limits, Wings
 
 REYNOLDS, ALPHA = 250.0, (0.0, 25.0)
 SIDE, LATE, APART = 64, 12, (33, 31, 29)  # pixels of a window; frames that are averaged; frames of a window

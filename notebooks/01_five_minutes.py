@@ -27,8 +27,8 @@ import torch
 from matplotlib import pyplot
 
 from sciencegen.airfoil import cst
+from sciencegen.airfoil.conditions import Point, Requirements
 from sciencegen.exact import Gaussian
-from sciencegen.jobs.airfoil.question import Point, Requirements
 from sciencegen.priors import zoo
 from sciencegen.result import Result
 from sciencegen.studies.airfoil import report

@@ -24,9 +24,9 @@ from flow_design.surrogate import Surrogate, trained
 from flow_design.training_set import Members, read
 
 from sciencegen.airfoil import cst
-from sciencegen.studies.flow.solver import MeanForces, efficiency
-from sciencegen.studies.flow.wing_fit import pixels
-from sciencegen.studies.flow.wings import Limits, Wings, gaps
+from sciencegen.airfoil.wing_fit import pixels
+from sciencegen.airfoil.wings import Limits, Wings, gaps
+from sciencegen.physics.mean_forces import MeanForces, efficiency
 
 HELD_OUT = DATA.with_name("flows_test.h5")
 LIMITS = Limits()

@@ -13,8 +13,8 @@ import torch
 
 from sciencegen import cli
 from sciencegen.airfoil import cst, write_dat
+from sciencegen.airfoil.conditions import Point, Requirements
 from sciencegen.exact import Gaussian
-from sciencegen.jobs.airfoil.question import Point, Requirements
 from sciencegen.layout import Layout
 from sciencegen.priors import EnergyNet, Model, Recipe
 from sciencegen.result import Result

@@ -20,8 +20,8 @@ from matplotlib import pyplot
 import sciencegen
 from oracles import Counted, close, normal, order
 from sciencegen.airfoil import NeuralFoil, Search, cst, drag_at_lift, read_dat, solve_alpha, write_dat
+from sciencegen.airfoil.conditions import DEFAULT_POINTS, Point, Requirements, at_lift, near_lift
 from sciencegen.exact import Gaussian
-from sciencegen.jobs.airfoil.question import DEFAULT_POINTS, Point, Requirements, at_lift, near_lift
 from sciencegen.jobs.airfoil.verify import verify
 from sciencegen.layout import Layout
 from sciencegen.nets.mlp import ScalarMLP

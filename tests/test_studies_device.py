@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from sciencegen.airfoil.wings import Limits
 from sciencegen.guide import Tweedie
 from sciencegen.priors import zoo
 from sciencegen.studies.airfoil.study import AirfoilStudy
 from sciencegen.studies.flow.compose import shared, superposed
 from sciencegen.studies.flow.study import FlowStudy
-from sciencegen.studies.flow.wings import Limits
 from sciencegen.studies.nbody.prior import unit
 from sciencegen.studies.nbody.study import NBodyStudy
 from sciencegen.tasks import Terms

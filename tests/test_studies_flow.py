@@ -12,9 +12,12 @@ import xarray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sciencegen.airfoil.wing_fit import pixels
+from sciencegen.airfoil.wings import Limits, Wings, areas, gaps
 from sciencegen.exact import Gaussian
 from sciencegen.layout import Layout, Variable
 from sciencegen.physics import Circle, Flow, Outline, ellipse, placed
+from sciencegen.physics.mean_forces import MeanForces, efficiency
 from sciencegen.studies.flow import laws
 from sciencegen.studies.flow.compose import enlarge, shared, stream, superposed, turned
 from sciencegen.studies.flow.constraints import (
@@ -31,9 +34,6 @@ from sciencegen.studies.flow.constraints import (
 )
 from sciencegen.studies.flow.descent import descend
 from sciencegen.studies.flow.prior import distance, gaussian, image, mirrored, parts, prior_layout, read
-from sciencegen.studies.flow.solver import MeanForces, efficiency
-from sciencegen.studies.flow.wing_fit import pixels
-from sciencegen.studies.flow.wings import Limits, Wings, areas, gaps
 
 DATASETS = Path(__file__).parents[1] / "datasets"
 FLOWS = DATASETS / "flows_test.h5"

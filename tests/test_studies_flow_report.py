@@ -16,6 +16,7 @@ from sciencegen import cli
 from sciencegen.airfoil import read_dat
 from sciencegen.exact import Gaussian
 from sciencegen.physics import ellipse, placed
+from sciencegen.physics.mean_forces import MeanForces, efficiency
 from sciencegen.priors import Model
 from sciencegen.result import Result
 from sciencegen.studies import report
@@ -23,7 +24,6 @@ from sciencegen.studies.ensemble import Ensemble
 from sciencegen.studies.flow.compose import enlarge
 from sciencegen.studies.flow.picture import shoot, vorticity
 from sciencegen.studies.flow.prior import SMALL, distance, energy, image, prior_layout, read
-from sciencegen.studies.flow.solver import MeanForces, efficiency
 from sciencegen.studies.flow.study import FlowStudy
 from sciencegen.studies.stages import Decode, Solve
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 import xarray
 
+from sciencegen.airfoil.wings import Wings, gaps
+from sciencegen.physics.mean_forces import MeanForces, efficiency
 from sciencegen.priors import zoo
 from sciencegen.studies.ensemble import Ensemble
 from sciencegen.studies.flow.compose import shared, superposed
 from sciencegen.studies.flow.constraints import forces
-from sciencegen.studies.flow.solver import MeanForces, efficiency
 from sciencegen.studies.flow.study import FlowStudy, few_steps
 from sciencegen.studies.flow.surrogate import STEPS
-from sciencegen.studies.flow.wings import Wings, gaps
 from sciencegen.studies.stages import Adjust, Decode, Solve
 
 

@@ -14,11 +14,11 @@ from sciencegen.energy import On
 from sciencegen.exact import Gaussian
 from sciencegen.layout import Layout, Variable
 from sciencegen.physics.nbody import NBody
+from sciencegen.physics.reversal import backwards, headed, parted
 from sciencegen.priors import Model
 from sciencegen.result import Result
 from sciencegen.studies.nbody import compose as composing
 from sciencegen.studies.nbody.prior import SMALL, energy, prior_layout
-from sciencegen.studies.nbody.reversal import backwards, headed, parted
 from sciencegen.studies.nbody.study import SPEED, NBodyStudy, few_steps, to_centre
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))

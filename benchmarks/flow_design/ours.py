@@ -19,18 +19,18 @@ import torch
 from nbody.ours import Averaged
 from torch import Tensor
 
+from sciencegen.airfoil.wing_fit import fit_wings
+from sciencegen.airfoil.wings import Wings
 from sciencegen.layout import Layout
 from sciencegen.noise import Noise
+from sciencegen.physics.mean_forces import MeanForces
 from sciencegen.priors import Prior, zoo
 from sciencegen.result import Result
 from sciencegen.sample import Ancestral, karras
 from sciencegen.studies.flow.compose import Shared, bodies_view, enlarge, shared, stream
 from sciencegen.studies.flow.constraints import clearance, forces
 from sciencegen.studies.flow.prior import distance
-from sciencegen.studies.flow.solver import MeanForces
 from sciencegen.studies.flow.study import FlowStudy, few_steps
-from sciencegen.studies.flow.wing_fit import fit_wings
-from sciencegen.studies.flow.wings import Wings
 
 from .question import Designed, Question
 

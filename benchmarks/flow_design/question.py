@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sciencegen.studies.flow.solver import MeanForces, efficiency
-from sciencegen.studies.flow.wings import Limits, Wings
+from sciencegen.airfoil.wings import Limits, Wings
+from sciencegen.physics.mean_forces import MeanForces, efficiency
 
 __all__ = ["Designed", "Meter", "Question", "Row"]
 

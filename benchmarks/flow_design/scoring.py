@@ -19,8 +19,8 @@ import xarray
 from torch import Tensor
 
 from sciencegen import metrics
-from sciencegen.studies.flow.solver import MeanForces, efficiency
-from sciencegen.studies.flow.wings import Wings, gaps
+from sciencegen.airfoil.wings import Wings, gaps
+from sciencegen.physics.mean_forces import MeanForces, efficiency
 
 from .question import Designed, Question
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sciencegen.studies.flow.solver import MeanForces
+from sciencegen.physics.mean_forces import MeanForces
 
 from .question import Designed, Meter, Question
 from .space import STEEP, Space

@@ -2,7 +2,7 @@
 
 18 are coordinates of the CST shape along the principal axes of the airfoils that people drew, in standard deviations
 from their mean; chord and place are counted from the middle of their ranges in halves of them, angles in 15 degrees.
-Thickness and ranges are then mended (:meth:`sciencegen.studies.flow.wings.Limits.within`); only the gap between wings
+Thickness and ranges are then mended (:meth:`sciencegen.airfoil.wings.Limits.within`); only the gap between wings
 is left to the rows.
 """
 
@@ -16,7 +16,7 @@ import xarray
 from torch import Tensor
 
 from sciencegen.airfoil import cst
-from sciencegen.studies.flow.wings import Limits, Wings, gaps
+from sciencegen.airfoil.wings import Limits, Wings, gaps
 
 __all__ = ["NUMBERS", "Space"]
 

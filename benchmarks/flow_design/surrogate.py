@@ -17,10 +17,10 @@ import torch
 from azula.nn.unet import UNet
 from torch import Tensor, nn
 
+from sciencegen.airfoil.wing_fit import pixels
+from sciencegen.airfoil.wings import Wings
 from sciencegen.physics import Outline
 from sciencegen.studies.flow.prior import image
-from sciencegen.studies.flow.wing_fit import pixels
-from sciencegen.studies.flow.wings import Wings
 
 from .gradients import descended
 from .question import Designed, Question

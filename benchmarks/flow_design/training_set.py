@@ -11,8 +11,8 @@ import torch
 import xarray
 from torch import Tensor
 
-from sciencegen.studies.flow.solver import MeanForces
-from sciencegen.studies.flow.wings import Wings
+from sciencegen.airfoil.wings import Wings
+from sciencegen.physics.mean_forces import MeanForces
 
 from .question import Designed, Meter, Question
 from .searches import Seen

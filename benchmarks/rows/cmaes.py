@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sciencegen.jobs.airfoil.question import AtLift, near_lift
+from sciencegen.airfoil.conditions import AtLift, near_lift
 from sciencegen.studies.airfoil.study import AirfoilStudy
 
 from .row import MANY, Collection, flow_shortfall, shape_shortfall

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sciencegen.jobs.airfoil.question import AtLift, at_lift
+from sciencegen.airfoil.conditions import AtLift, at_lift
 from sciencegen.studies.airfoil.constraints import FLOW_GAIN, FLOW_TOLERANCE, HARD, SHAPE_GAIN, SHAPE_TOLERANCE
 from sciencegen.studies.airfoil.prior import recorded
 from sciencegen.studies.airfoil.study import AirfoilStudy

@@ -51,7 +51,7 @@ def airfoil(*, point: Repeated = POINTS, min_thickness: float = 0.12, min_cm: fl
     model
         Directory of a trained prior, instead of the one that is shipped.
     """
-    from ..jobs.airfoil.question import Point, Requirements
+    from ..airfoil.conditions import Point, Requirements
     from ..studies.airfoil import report
     from ..studies.airfoil.study import AirfoilStudy, mean_drag
     from ..studies.objective import load_objective
@@ -93,9 +93,9 @@ def flow(*, bodies: Whole = 1, count: Count = 16, seed: Seed = 0, reynolds: floa
     model
         Directory of a trained prior, instead of the one that is shipped.
     """
+    from ..airfoil.wings import Limits
     from ..studies.flow.constraints import ANY
     from ..studies.flow.study import FlowStudy
-    from ..studies.flow.wings import Limits
 
     at_least(1, bodies=bodies, spare=spare)
     at_least(0, refined=refined, area=area)

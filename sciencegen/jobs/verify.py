@@ -20,11 +20,11 @@ import xarray
 from numpy.typing import ArrayLike
 from rich.table import Table
 
+from ..airfoil.conditions import Point
 from ..files import replacing
 from ..result import Result
 from ..solvers import Isolated, Solver, SolverResult
 from ..solvers.store import digest
-from .airfoil.question import Point
 from .airfoil.verify import ByAngle
 from .airfoil.verify import verify as verify_designs
 

@@ -24,8 +24,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ...airfoil import cst
+from ...airfoil.conditions import Point
 from ...solvers import XFOIL, Isolated, Solver, SolverResult, Status, iterate_simulations
-from .question import Point
 
 __all__ = ["ByAngle", "EachAngle", "verify"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...jobs.airfoil.question import AtLift, Requirements
+from ...airfoil.conditions import AtLift, Requirements
 from ...tasks import Constraint
 
 __all__ = ["Objective", "angle_error", "limits", "log_of", "mean_drag", "named", "rejected"]

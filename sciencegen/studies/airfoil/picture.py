@@ -11,7 +11,7 @@ from matplotlib import pyplot
 from torch import Tensor
 
 from ...airfoil import cst
-from ...jobs.airfoil.question import Point
+from ...airfoil.conditions import Point
 from ...result import Result
 from .prior import polars
 

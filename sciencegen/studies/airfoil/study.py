@@ -25,10 +25,10 @@ from torch import Tensor
 
 from ...airfoil import Fit, cst
 from ...airfoil.aero import Counted, NeuralFoil
+from ...airfoil.conditions import DEFAULT_POINTS, Point, Requirements, at_lift, near_lift
 from ...airfoil.trim import Search, drag_at_lift
 from ...descent import QuasiNewton
 from ...energy import Energy, Residual
-from ...jobs.airfoil.question import DEFAULT_POINTS, Point, Requirements, at_lift, near_lift
 from ...layout import Layout, Variable
 from ...mcmc import HMC
 from ...result import Result

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from ...airfoil.wings import Limits
 from ...physics import window_forces
 from ...tasks import Constraint
 from .prior import distance
-from .wings import Limits
 
 __all__ = ["ANY", "NEAR", "SOFT", "WINDOW", "clearance", "constraints", "cost", "covered", "derived", "forces",
            "heights", "missing", "radius"]

@@ -1,7 +1,7 @@
 r"""Wings down through the solver: some evaluations of its gradient for each design that is worth them.
 
 Adam on minus lift over drag, a row for itself; gap, area and lift are kept by penalties, all other limits by
-construction (:meth:`sciencegen.studies.flow.wings.Limits.within`); the best that was seen is kept. A call of the solver
+construction (:meth:`sciencegen.airfoil.wings.Limits.within`); the best that was seen is kept. A call of the solver
 with its gradient costs about six without.
 
 "Adam: A Method for Stochastic Optimization" (Kingma & Ba, 2015), https://arxiv.org/abs/1412.6980
@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ...airfoil.wing_fit import SPREAD, WEIGHTS
+from ...airfoil.wings import Limits, Wings, areas, gaps
+from ...physics.mean_forces import efficiency
 from .constraints import ANY, NEAR, missing
-from .solver import efficiency
-from .wing_fit import SPREAD, WEIGHTS
-from .wings import Limits, Wings, areas, gaps
 
 __all__ = ["descend"]
 

@@ -15,11 +15,11 @@ from matplotlib import pyplot
 from matplotlib.animation import FuncAnimation, PillowWriter
 from torch import Tensor
 
+from ...airfoil.wing_fit import CORNER, pixels
 from ...physics import Flow, Outline
+from ...physics.mean_forces import MeanForces, efficiency
 from .compose import stream
 from .constraints import WINDOW
-from .solver import MeanForces, efficiency
-from .wing_fit import CORNER, pixels
 
 __all__ = ["Film", "animate", "draw", "shoot", "vorticity"]
 

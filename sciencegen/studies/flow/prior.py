@@ -19,6 +19,7 @@ import h5py
 import torch
 from torch import Tensor
 
+from ...airfoil.wing_fit import REACH
 from ...exact import Gaussian
 from ...layout import Layout, Variable, View
 from ...physics import pool
@@ -27,7 +28,6 @@ from ...train import Levels, fit
 
 __all__ = ["FULL", "REACH", "SMALL", "Setup", "distance", "image", "parts", "prior_layout", "read", "train"]
 
-REACH = 0.2  # chords from a surface over which a body's image goes from 0 to tanh 1
 STEP = 2  # frames of a file from one frame of a state to the next
 LATE = 12  # last frames of a file's history over which a force is averaged
 BATCH = 200  # cases that are read at a time

@@ -2,7 +2,7 @@ r"""Bodies of high lift and low drag in a stream: compose and sample, fit wings,
 
 1. *Compose.* Priors of one body are composed to several (:mod:`.compose`); objective and constraints act at Tweedie's
    mean. No solver is called.
-2. *Decode.* Each body's image becomes an airfoil (:mod:`.wing_fit`), or is rejected with a reason.
+2. *Decode.* Each body's image becomes an airfoil (:mod:`sciencegen.airfoil.wing_fit`), or is rejected with a reason.
 3. *Adjust by the surrogate.* Those of which the network expects most (:mod:`.surrogate`), half as many again as are
    asked for, go down through what it expects of them. Still no solver is called.
 4. *Keep.* Those go on of which it expects most now.
@@ -24,9 +24,12 @@ import torch
 import xarray
 from torch import Tensor
 
+from ...airfoil.wing_fit import fit_wings
+from ...airfoil.wings import Limits, Wings
 from ...energy import Residual
 from ...layout import Layout
 from ...mcmc import HMC
+from ...physics.mean_forces import MeanForces, efficiency
 from ...priors import Prior
 from ...result import Result
 from ...sample import Ancestral, Sampler, karras
@@ -37,10 +40,7 @@ from . import report
 from .compose import Composition, enlarge, superposed
 from .constraints import ANY, NEAR, constraints, cost, derived, missing
 from .descent import descend
-from .solver import MeanForces, efficiency
 from .surrogate import STEPS, Surrogate
-from .wing_fit import fit_wings
-from .wings import Limits, Wings
 
 __all__ = ["FlowStudy", "few_steps"]
 

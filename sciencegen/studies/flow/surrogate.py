@@ -11,13 +11,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...airfoil.wing_fit import pixels
 from ...energy import Energy
 from ...noise import Noise
 from ...physics import Outline
 from ...sample import karras
 from .compose import Composition
 from .prior import image
-from .wing_fit import pixels
 
 __all__ = ["STEPS", "Surrogate", "sample_given"]
 

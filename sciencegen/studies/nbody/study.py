@@ -3,9 +3,9 @@ r"""Starts from which all bodies end at the centre of the box: compose and sampl
 1. *Compose.* The prior of two bodies over a window is summed to all bodies over all frames (:mod:`.compose`); the
    objective, and what a start must keep to, act at Tweedie's mean. No rollout of the solver is spent. With a ``law``
    the solver's map from each frame to the next joins in: the work of a rollout a score, though of all frames at once.
-2. *Turn round.* A sample's end is played backwards (:mod:`.reversal`), a few times with other headings, and the best
-   start is taken, by the solver: one of these or the sample's own. Half as many again are sampled and refined as are
-   asked for, and the worst of them dropped.
+2. *Turn round.* A sample's end is played backwards (:mod:`sciencegen.physics.reversal`), a few times with other
+   headings, and the best start is taken, by the solver: one of these or the sample's own. Half as many again are
+   sampled and refined as are asked for, and the worst of them dropped.
 3. *Refine.* It descends through the solver, positions and headings alone: each body has the root-mean-square speed of
    the data, so that no design can win by being slow.
 4. *Solve.* Each start is solved once more, and the best come first.
@@ -29,6 +29,7 @@ from ...layout import Layout, Variable
 from ...mcmc import HMC
 from ...noise import Noise
 from ...physics.nbody import NBody
+from ...physics.reversal import backwards, headed, parted
 from ...result import Result
 from ...sample import Ancestral, Sampler, karras
 from ...tasks import Constraint, Problem
@@ -36,7 +37,6 @@ from ..stages import Adjust, Compose, Decode, Solve, Stage
 from ..study import Study
 from .compose import compose, enlarge
 from .picture import draw
-from .reversal import backwards, headed, parted
 
 __all__ = ["SPEED", "NBodyStudy", "annealed", "few_steps", "to_centre"]
 

@@ -26,13 +26,13 @@ from scipy import ndimage
 from scipy.optimize import least_squares
 from torch import Tensor
 
-from ...airfoil import cst
-from ...physics import Outline
-from .prior import REACH
+from ..physics import Outline
+from . import cst
 from .wings import Limits, Wings
 
-__all__ = ["Fitted", "fit_wings", "pixels"]
+__all__ = ["CORNER", "REACH", "Fitted", "fit_wings", "pixels"]
 
+REACH = 0.2  # w
 SIDE, PITCH, CORNER = 64, 1 / 24, (-29 / 30, -4 / 3)  # of an image: pixels, their size and the lower left, chords
 SKIN = 0.05  # a body and what is within so many chords of it is one piece, so that thin tails hang together
 SPECKS = 8  # pieces of so many pixels and less are noise

@@ -14,8 +14,8 @@ import torch
 import xarray
 from torch import Tensor
 
-from ...airfoil import cst
-from ...physics import Outline, placed
+from ..physics import Outline, placed
+from . import cst
 
 __all__ = ["Limits", "Wings", "areas", "gaps"]
 

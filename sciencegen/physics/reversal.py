@@ -15,7 +15,7 @@ import math
 import torch
 from torch import Tensor
 
-from ...physics.nbody import NBody
+from .nbody import NBody
 
 __all__ = ["backwards", "headed", "parted"]
 

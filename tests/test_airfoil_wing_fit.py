@@ -9,12 +9,11 @@ import torch
 import xarray
 from torch import Tensor
 
-from sciencegen.airfoil import cst
+from sciencegen.airfoil import cst, wing_fit
+from sciencegen.airfoil.wing_fit import SPREAD, fit_wings, pixels
+from sciencegen.airfoil.wings import Limits, Wings
 from sciencegen.physics import Circle, Outline, ellipse, placed
-from sciencegen.studies.flow import wing_fit
 from sciencegen.studies.flow.prior import image
-from sciencegen.studies.flow.wing_fit import SPREAD, fit_wings, pixels
-from sciencegen.studies.flow.wings import Limits, Wings
 
 DATASETS = Path(__file__).parents[1] / "datasets"
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...physics import Flow, Outline
+from .bodies import Outline
+from .flow import Flow
 
 __all__ = ["MeanForces", "efficiency"]
 

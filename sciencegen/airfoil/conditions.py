@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...airfoil import cst
-from ...airfoil.aero import NeuralFoil
+from . import cst
+from .aero import NeuralFoil
 
 __all__ = ["DEFAULT_POINTS", "AtLift", "Point", "Requirements", "at_lift", "near_lift"]
 
