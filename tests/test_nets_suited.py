@@ -143,6 +143,15 @@ def test_its_recipe_goes_through_json(kind):
     assert torch.equal(twin(u, c, keep), net(u, c, keep))
 
 
+@every
+def test_no_tensor_is_left_behind_when_it_moves(kind):
+    """On a device without numbers, one tensor of another would be an error."""
+    layout, net = built(kind, random=False)
+    out = net.to("meta")(*(v.to("meta") for v in told(layout)))
+    assert out.device.type == "meta"
+    assert out.shape == (3, layout.size)
+
+
 # --- symmetries ---------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("kind, steps", [("1-D, periodic", {"x": 4}), ("1-D, periodic, odd", {"x": 1}),

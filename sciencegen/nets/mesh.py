@@ -119,7 +119,7 @@ class MeshLevel(nn.Module):
         self.fine, self.back = nn.Linear(width, width), nn.Linear(width, width)
 
     def _keep(self, name: str, values: np.ndarray) -> None:
-        self.register_buffer(name, torch.from_numpy(values), persistent=False)
+        self.register_buffer(name, torch.as_tensor(values), persistent=False)
 
     def down(self, h: Tensor, told: Tensor) -> Tensor:
         """``h (N, nodes, width)`` after the messages on the way to coarser levels."""
