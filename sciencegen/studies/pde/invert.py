@@ -39,6 +39,7 @@ __all__ = ["check", "example", "levels", "model_of", "solve", "system_of"]
 ABOVE = 10.0  # the first noise level over the largest standard deviation
 TRAINED = Levels().high  # the highest noise level that networks are trained at
 LOWEST = 0.02
+MATTERS = 0.95  # of the Gaussian's held-out loss, above which a network changes little
 
 
 def levels(prior: Energy, steps: int, low: float = LOWEST, highest: float = math.inf,
@@ -110,17 +111,26 @@ def solve(model: Model, observations: Observations, system: System | None = None
     """
     measure = check(model, observations, system, count, seed, steps, law)
     prior = copy.deepcopy(model.energy).requires_grad_(False)
-    curved = len(model.training.get("ranks", ())) > 1 and model.training.get("better") is not False
-    sampler = Multistep(levels(prior, steps, highest=TRAINED if curved else math.inf))
+    split = len(model.training.get("ranks", ())) > 1  # of parts that are not alike, as rock and pressure
+    matters = _matters(model, split)
+    sampler = Multistep(levels(prior, steps, highest=TRAINED if matters else math.inf))
     result = invert(Problem(model.layout, prior), measure, observations.data, observations.noise, sampler, count,
-                    torch.arange(count) + seed * 2**20, progress, observations.truth or None, 8 if curved else None,
-                    device)
+                    torch.arange(count) + seed * 2**20, progress, observations.truth or None,
+                    8 if matters and split else None, device)
     asked = {"system": repr(system), "law": law, "seed": seed, "steps": steps, "device": device}
     result = replace(result, config=result.config | asked)
     if system is not None:
         result = admitted(result, system)
         result = replace(result, samples=_obeying(result.samples, system)) if law else result
     return judged(result, system, measure)
+
+
+def _matters(model: Model, split: bool) -> bool:
+    """Whether the network says much beyond its Gaussian: by held-out rows, or as those of split ranks always do."""
+    held = model.training.get("held_out") or {}
+    if held.get("network") is None:
+        return split
+    return held["network"] < MATTERS * held["gaussian"]
 
 
 def check(model: Model, observations: Observations, system: System | None, count: int, seed: int, steps: int,
