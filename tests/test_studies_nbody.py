@@ -10,6 +10,7 @@ import torch
 
 from oracles import chain, close, normal
 from sciencegen import cli
+from sciencegen.compose import bethe
 from sciencegen.energy import On
 from sciencegen.exact import Gaussian
 from sciencegen.layout import Layout, Variable
@@ -58,8 +59,9 @@ def test_counts_are_one_for_each_coordinate_in_all_that_count_right():
     known = composing.Known.of(LAYOUT, unit)
     many = composing.enlarge(LAYOUT, 44, 4)
     x = normal(2, many.size)
-    for counted, times in ((composing.bethe, 1), (composing.summed, 3)):
-        close(counted(known, many["trajectory"], 24).score(x, 0.5), -times * x / 1.25)
+    for counted, times in ((bethe(known.pairs, known.singles, many["trajectory"]), 1),
+                           (known.pairs(many["trajectory"]), 3)):
+        close(counted.score(x, 0.5), -times * x / 1.25)
 
 
 def test_a_long_state_has_the_units_of_the_short_one():
@@ -80,7 +82,7 @@ def test_lengths_that_windows_do_not_fill_are_refused(frames, bodies):
     Layout(trajectory=(8, 2, 4)),
     Layout(trajectory=Variable((24, 2, 4), loc=torch.arange(24.0)[:, None, None]))])
 def test_a_prior_of_something_else_is_refused(other):
-    with pytest.raises(ValueError, match="expected one of trajectory"):
+    with pytest.raises(ValueError, match="expected one of trajectory|got units that differ along axis 0"):
         NBodyStudy(other, Gaussian(torch.zeros(other.size), torch.ones(other.size)))
 
 
@@ -257,7 +259,7 @@ def test_a_trained_prior_s_parts_are_its_marginals():
                         (flight[:14, 0], known.single_overlap)):
         x = normal(2, view.rows.numel()).float()
         close(cheap.score(x, 0.3), trained.marginal(view).score(x, 0.3), 1e-4)
-    assert isinstance(composing.summed(known, flight, 24), On)
+    assert isinstance(known.pairs(flight), On)
 
 
 # --- the command line ---------------------------------------------------------------------------------------------

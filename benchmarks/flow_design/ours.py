@@ -21,13 +21,13 @@ from torch import Tensor
 
 from sciencegen.airfoil.wing_fit import fit_wings
 from sciencegen.airfoil.wings import Wings
-from sciencegen.layout import Layout
+from sciencegen.layout import Layout, View
 from sciencegen.noise import Noise
 from sciencegen.physics.mean_forces import MeanForces
 from sciencegen.priors import Prior, zoo
 from sciencegen.result import Result
 from sciencegen.sample import Ancestral, karras
-from sciencegen.studies.flow.compose import Shared, bodies_view, enlarge, shared, stream
+from sciencegen.studies.flow.compose import Shared, enlarge, shared, stream
 from sciencegen.studies.flow.constraints import clearance, forces
 from sciencegen.studies.flow.prior import distance
 from sciencegen.studies.flow.study import FlowStudy, few_steps
@@ -73,6 +73,11 @@ def averaged(layout: Layout, energy: Prior, bodies: int) -> Shared:
     """The original's composition, for :class:`Study`."""
     many = enlarge(layout, bodies)
     return Shared(many, Averaged(energy, bodies_view(many)))
+
+
+def bodies_view(many: Layout) -> View:
+    """A copy for each body: with the one flow and the one Reynolds number, in the order of a state of one body."""
+    return many["flow"] & many["body"].each() & many["force"].each() & many["reynolds"]
 
 
 @dataclass(frozen=True)

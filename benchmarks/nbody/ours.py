@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from sciencegen.calls import Plan
+from sciencegen.compose import bethe
 from sciencegen.energy import Energy, Evaluation, score_only
 from sciencegen.layout import Layout, View
 from sciencegen.sample import Sampler, karras
-from sciencegen.studies.nbody.compose import STRIDE, Known, bethe, enlarge, summed
+from sciencegen.studies.nbody.compose import STRIDE, Known, enlarge
 from sciencegen.studies.nbody.study import NBodyStudy
 
 from .floors import Packing, Question
@@ -59,7 +60,9 @@ def windows_averaged(known: Known, u: View, length: int, times: float, singles: 
 def countings(bodies: int, frames: int) -> dict[str, Counting]:
     """By name: windows averaged or minus overlaps, pairs averaged, summed or by Bethe; equal ones once."""
     many = bodies - 1
-    overlaps = {"pairs averaged": lambda *a: 1 / many * summed(*a), "pairs summed": summed, "Bethe": bethe}
+    overlaps = {"pairs averaged": lambda known, u, _: 1 / many * known.pairs(u),
+                "pairs summed": lambda known, u, _: known.pairs(u),
+                "Bethe": lambda known, u, _: bethe(known.pairs, known.singles, u)}
     averaged = {"pairs averaged": lambda *a: windows_averaged(*a, 1.0, 0.0),
                 "pairs summed": lambda *a: windows_averaged(*a, many, 0.0),
                 "Bethe": lambda *a: windows_averaged(*a, many, bodies - 2.0)}

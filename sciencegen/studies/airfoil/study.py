@@ -14,7 +14,7 @@ r"""Airfoils for several operating points: compose and sample, refine by NeuralF
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from ...airfoil import Fit, cst
 from ...airfoil.aero import Counted, NeuralFoil
 from ...airfoil.conditions import DEFAULT_POINTS, Point, Requirements, at_lift, near_lift
 from ...airfoil.trim import Search, drag_at_lift
+from ...compose import superposed
 from ...descent import QuasiNewton
 from ...energy import Energy, Residual
 from ...layout import Layout, Variable
@@ -51,14 +52,8 @@ COLDEST, WARMEST = 2000.0, 200.0  # inverse temperatures
 
 def compose(layout: Layout, energy: Energy, count: int) -> tuple[Layout, Energy]:
     """Layout and prior of one shape at ``count`` operating conditions, from those of one condition."""
-    one = layout.variables
-    polar, log_re = one["polar"], one["log_re"]
-    many = Layout(shape=one["shape"],
-                  polar=replace(polar, shape=(count, *polar.shape), dims=("point", *polar.dims)),
-                  log_re=replace(log_re, shape=(count,), dims=("point",)))
-    shape, op = many["shape"], many["polar"].each() & many["log_re"].each()
-    prior = energy.on(shape & op)
-    return many, prior - (count - 1) * energy.marginal(layout["shape"]).on(shape) if count > 1 else prior
+    many = layout.grown("polar", "log_re", copies=count, dim="point")
+    return many, superposed(energy, many)
 
 
 @dataclass(frozen=True)

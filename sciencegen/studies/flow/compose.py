@@ -22,20 +22,21 @@ which takes each body's influence at one :math:`n`-th.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import reduce
-from operator import and_
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ... import compose
 from ...energy import Energy
-from ...layout import Layout, View
+from ...layout import Layout
 from ...priors import Prior
 from .constraints import forces
 from .laws import obeyed
 
-__all__ = ["Shared", "Superposed", "bodies_view", "enlarge", "shared", "stream", "superposed"]
+__all__ = ["Shared", "Superposed", "enlarge", "shared", "stream", "superposed"]
+
+PARTS = ("flow", "body", "force", "reynolds")
 
 
 @dataclass(frozen=True)
@@ -87,35 +88,25 @@ Composition = Shared | Superposed
 
 def superposed(layout: Layout, energy: Prior, bodies: int) -> Superposed:
     """A state for each of ``bodies``: the prior's energies add up."""
-    many = enlarge(layout, bodies, tuple(layout.variables))
-    return Superposed(many, energy.on(reduce(and_, (many[part].each() for part in many.variables))))
+    many = enlarge(layout, bodies, *PARTS)
+    return Superposed(many, compose.superposed(energy, many))
 
 
 def shared(layout: Layout, energy: Prior, bodies: int) -> Shared:
     """One flow for all of ``bodies``, counted once."""
     many = enlarge(layout, bodies)
-    prior = energy.on(bodies_view(many))
-    if bodies == 1:
-        return Shared(many, prior)
-    alone = energy.marginal(layout["flow"] & layout["reynolds"])
-    return Shared(many, prior - (bodies - 1) * alone.on(many["flow"] & many["reynolds"]))
+    return Shared(many, compose.superposed(energy, many))
 
 
-def bodies_view(many: Layout) -> View:
-    """A copy for each body: with the one flow and the one Reynolds number, in the order of a state of one body."""
-    return many["flow"] & many["body"].each() & many["force"].each() & many["reynolds"]
-
-
-def enlarge(layout: Layout, bodies: int, each: tuple[str, ...] = ("body", "force")) -> Layout:
-    """The same layout with the parts ``each`` once for each body; ValueError if it is not that of one body."""
+def enlarge(layout: Layout, bodies: int, *each: str) -> Layout:
+    """The same layout with the parts ``each``, body and force by default, once for each body; ValueError if it is not
+    that of one body."""
     one = layout.variables
-    if list(one) != ["flow", "body", "force", "reynolds"] or one["force"].shape != (2,) or bodies < 1:
+    if tuple(one) != PARTS or one["force"].shape != (2,) or bodies < 1:
         raise ValueError(f"got {bodies} bodies and a prior over { {k: v.shape for k, v in one.items()} }; expected at "
                          "least one, and one of flow, body (n, n), force (2,) and reynolds, as `sciencegen train flow` "
                          "makes it")
-    grown = {k: replace(one[k], shape=(bodies, *one[k].shape), dims=one[k].dims and ("part", *one[k].dims))
-             for k in each}
-    return Layout(**{**one, **grown})
+    return layout.grown(*(each or ("body", "force")), copies=bodies, dim="part")
 
 
 def stream(flow: Tensor) -> Tensor:
