@@ -17,7 +17,7 @@ from torch import nn
 
 __all__ = ["TRUSTED", "Recipe", "module_class"]
 
-TRUSTED = ("sciencegen.nets", "azula", "torch.nn")
+TRUSTED = ("sciencegen.nets", "azula.nn", "torch.nn")
 _DEEPEST = 16  # recipes within recipes
 
 

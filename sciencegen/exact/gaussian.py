@@ -100,6 +100,8 @@ class Gaussian(Energy):
         them, so that a law that is met more closely (``u`` solves for ``a``) does not contradict the prior. ValueError
         if they are the tensors of no Gaussian.
         """
+        if odd := [name for name, value in state.items() if not value.is_floating_point()]:
+            raise ValueError(f"got {odd[0]} as {state[odd[0]].dtype}; expected real floats")
         center, variances, axes = state["center"], state["variances"], state.get("axes")
         if "cov" in state:
             made = cls(center, variances)  # diagonalising again would move its smallest variances

@@ -71,7 +71,8 @@ class Fourier(nn.Module):
 
     def __init__(self, size: int, highest: float = 32.0) -> None:
         super().__init__()
-        self.register_buffer("frequencies", torch.logspace(-1, 1, size // 2) * highest / 10, persistent=False)
+        frequencies = torch.logspace(-1, 1, size // 2, device="cpu") * highest / 10  # on `meta` it would load dynamo
+        self.register_buffer("frequencies", frequencies.to(torch.empty(0).device), persistent=False)
 
     def forward(self, c: Tensor) -> Tensor:
         """``c (N, 1)`` to ``(N, size)``."""

@@ -11,14 +11,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..files import affordable, regular
 from ..layout import Layout
@@ -107,15 +109,18 @@ def require_fit(kind: type[Prior], recipe: Recipe, header: Header, trusted: Sequ
 
     Networks of ``trusted`` packages need not be able to be built without memory.
     """
-    with torch.device("cpu" if trusted else "meta"), _counted(1000 + 100 * len(header)):
+    there = {name.removeprefix("net."): shape for name, shape in header.items() if name.startswith("net.")}
+    most = sum(map(math.prod, header.values()))
+    if large := [number for number in _integers(recipe) if abs(number) > max(most, 2**12)]:
+        raise ValueError(f"the number {large[0]} for a network, where the weights are {most:,} numbers")
+    with torch.device("cpu" if trusted else "meta"), _bounded(10**5 + 2000 * len(header)):
         built = kind.around(recipe.build(trusted))
     shapes = {name: tuple(value.shape) for name, value in built.state_dict().items()}
-    there = {name.removeprefix("net."): shape for name, shape in header.items() if name.startswith("net.")}
     if differ := [name for name in {**there, **shapes} if there.get(name) != shapes.get(name)]:
         raise ValueError(f"a network whose {differ[0]} is {shapes.get(differ[0])}, where the weights have "
                          f"{there.get(differ[0])}")
-    spare = sum(v.nbytes for v in (*built.parameters(), *built.buffers())) - sum(map(math.prod, there.values()))
-    if spare > _SPARE + 16 * sum(map(math.prod, there.values())):
+    spare = sum(v.nbytes for name, v in built.named_buffers() if name not in shapes)
+    if spare > _SPARE:
         raise ValueError(f"a network of {spare / 1e9:.3g} GB beside its weights")
 
 
@@ -147,24 +152,34 @@ def said(file: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _counted(most: int) -> Iterator[None]:
-    """ValueError as soon as networks made here have more than ``most`` modules and weights."""
-    count = 0
+def _bounded(most: int) -> Iterator[None]:
+    """ValueError as soon as more than ``most`` calls are made here, those of imports aside: a loop without end."""
+    calls, importing, before = 0, 0, sys.getprofile()
 
-    def count_up(module: nn.Module, name: str, value: object) -> None:
-        nonlocal count
-        count += 1
-        if count > most:
-            raise ValueError(f"a network of more than {most:,} modules and weights, which the file has not")
+    def watch(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal calls, importing
+        if frame.f_code.co_name == "_find_and_load":
+            importing += {"call": 1, "return": -1}.get(event, 0)
+        calls += not importing
+        if calls > most:
+            raise ValueError("a network that takes longer to build than its weights are worth")
 
-    registered = nn.modules.module
-    hooks = [registered.register_module_module_registration_hook(count_up),
-             registered.register_module_parameter_registration_hook(count_up)]
+    sys.setprofile(watch)
     try:
         yield
     finally:
-        for hook in hooks:
-            hook.remove()
+        sys.setprofile(before)
+
+
+def _integers(value: Any) -> Iterator[int]:
+    """All whole numbers among a recipe's arguments, at any depth."""
+    if isinstance(value, Recipe):
+        value = value.arguments
+    if isinstance(value, Mapping | list | tuple):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _integers(inner)
+    elif isinstance(value, int):
+        yield value
 
 
 def _refused(constant: str) -> float:

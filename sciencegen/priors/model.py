@@ -131,7 +131,7 @@ class Model:
             others = {k: v for k, v in weights.items() if not k.startswith("net.")}
             energy = kind.build(config["energy"]["arguments"], recipe.build(trusted).to(dtype), others).eval()
             energy.net.load_state_dict(net)
-            return cls(layout, energy.to(device), recipe, doors.card_of(path), config["training"])
+            return cls(layout, energy.to(device, dtype), recipe, doors.card_of(path), config["training"])
 
 
 def zoo(name: str) -> Model:

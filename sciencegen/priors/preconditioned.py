@@ -46,8 +46,8 @@ class Preconditioned(Prior):
                  given: Sequence[Part] = (), chart: Chart | None = None) -> None:
         super().__init__()
         count = data.center.numel()
-        if not 0 < lowest < float("inf"):
-            raise ValueError(f"got lowest={lowest}; expected a noise level above zero")
+        if not 0 < lowest < 1e6:
+            raise ValueError(f"got lowest={lowest}; expected a noise level above zero, as 2e-3")
         self.net, self.data, self.lowest = net, data, lowest
         self.marginals, self.conditions = ([_rows(part, count) for part in parts] for parts in (marginals, given))
         self.chart = Whole(data) if chart is None else chart
