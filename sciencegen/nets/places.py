@@ -23,14 +23,17 @@ class Places:
         shapes: of the parts, in the order of the state.
         axes: for each part, which axis of the structure each of its axes is; -1 for channels.
         sizes: of the axes of the structure.
+        loose: whether parts without an axis of the structure are numbers beside it; else they are the same all over it.
 
     Raises:
         ValueError: a part that does not fit the structure.
     """
 
-    def __init__(self, shapes: Sequence[Sequence[int]], axes: Sequence[Sequence[int]], sizes: Sequence[int]) -> None:
+    def __init__(self, shapes: Sequence[Sequence[int]], axes: Sequence[Sequence[int]], sizes: Sequence[int],
+                 loose: bool = True) -> None:
         self.sizes = tuple(sizes)
-        self.parts = [_Part(tuple(shape), tuple(own), self.sizes) for shape, own in zip(shapes, axes, strict=True)]
+        self.parts = [_Part(tuple(shape), tuple(own), self.sizes, loose)
+                      for shape, own in zip(shapes, axes, strict=True)]
         self.counts = [math.prod(shape) for shape in shapes]
         self.channels = sum(part.channels for part in self.parts if part.placed)
         self.numbers = sum(n for n, part in zip(self.counts, self.parts) if not part.placed)
@@ -52,13 +55,13 @@ class Places:
 class _Part:
     """One part: its axes on the structure with their folds, in the order in which they are moved."""
 
-    def __init__(self, shape: tuple[int, ...], axes: tuple[int, ...], sizes: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], axes: tuple[int, ...], sizes: tuple[int, ...], loose: bool) -> None:
         placed = [a for a in axes if a >= 0]
         fits = len(axes) == len(shape) and len(set(placed)) == len(placed) and all(a < len(sizes) for a in placed)
         if not fits or any(a >= 0 and (not n or n % sizes[a]) for n, a in zip(shape, axes)):
             raise ValueError(f"got a part of shape {shape} whose axes are {axes} of a structure of {sizes}; expected "
                              "one for each axis, none twice, and sizes that are multiples of the structure's")
-        self.placed, self.shape, self.full = bool(placed), shape, sizes
+        self.placed, self.full = bool(placed) or not loose, sizes
         split: list[int] = []  # sizes of the part's axes, those on the structure as (points, fold)
         points, folds, rest = {}, [], []
         for n, a in zip(shape, axes):
