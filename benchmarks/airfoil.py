@@ -39,7 +39,7 @@ from tqdm.auto import tqdm
 
 from sciencegen.airfoil.aero import Counted, NeuralFoil
 from sciencegen.airfoil.conditions import DEFAULT_POINTS, Point
-from sciencegen.jobs.airfoil.verify import verify
+from sciencegen.solvers.at_lift import verify
 from sciencegen.studies.airfoil.prior import condition_layout, recorded
 from sciencegen.studies.airfoil.study import AirfoilStudy
 

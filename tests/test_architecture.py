@@ -19,12 +19,12 @@ BASE = ["files", "recipe"]  # for all: files that are whole, and how a network i
 HOUSE = [
     "values", "view", "layout", "calls", "energy", "exact", "noise", "random", "linear", "compose", "measure",
     "moments", "guide", "constrain", "mcmc", "descent", "sample", "problem", "priors", "symmetries", "observations",
-    "states", "metrics", "plot", "result", "tasks", "train", "", "zoo", "jobs", "studies", "cli", "__main__",
+    "states", "metrics", "plot", "result", "tasks", "train", "", "zoo", "studies", "cli", "__main__",
 ]  # fmt: skip
 # Parts that know no energy: in the same way, but apart from the house. nets: networks know no physics.
 APART = ["io", "physics", "airfoil", "solvers"]
 NETS = ["nets"]
-USERS_OF_APART = ["observations", "states", "train", "", "zoo", "jobs", "studies", "cli"]
+USERS_OF_APART = ["observations", "states", "train", "", "zoo", "studies", "cli"]
 
 
 def below(module: str) -> list[str]:
@@ -130,8 +130,8 @@ def test_optional_packages_are_imported_where_they_are_used():
         ("sciencegen/physics/burgers.py", "import torch\nfrom ..energy import Residual"),
         ("sciencegen/physics/burgers.py", "import torch\nfrom .. import nets"),
         ("sciencegen/nets/unet.py", "import torch\nfrom sciencegen.physics.grid import Grid"),
-        ("sciencegen/jobs/airfoil.py", "import torch\nfrom sciencegen.cli import main"),
-        ("sciencegen/__init__.py", "import torch\nfrom .jobs import airfoil"),
+        ("sciencegen/studies/airfoil.py", "import torch\nfrom sciencegen.cli import main"),
+        ("sciencegen/__init__.py", "import torch\nfrom .studies import airfoil"),
     ],
 )
 def test_an_import_that_goes_up_is_found(path, source):
@@ -146,8 +146,8 @@ def test_an_import_that_goes_up_is_found(path, source):
         ("sciencegen/energy.py", "import torch, numpy\nfrom .layout import Layout\nfrom sciencegen import layout"),
         ("sciencegen/physics/burgers.py", "from . import grid\nfrom .grid import Grid\nimport sciencegen.physics.grid"),
         ("sciencegen/solvers/xfoil.py", "from ..airfoil.outline import naca"),
-        ("sciencegen/jobs/airfoil.py", "from .. import airfoil, priors\nfrom ..nets import mlp\nfrom . import common"),
-        ("sciencegen/cli.py", "from sciencegen import __version__\nfrom .jobs import airfoil"),
+        ("sciencegen/studies/a.py", "from .. import airfoil, priors\nfrom ..nets import mlp\nfrom . import common"),
+        ("sciencegen/cli.py", "from sciencegen import __version__\nfrom .studies import airfoil"),
         ("sciencegen/__init__.py", "from .tasks import design\nfrom . import physics"),
     ],
 )

@@ -13,8 +13,8 @@ import xarray
 
 import io_files as files
 from sciencegen import cli, io
-from sciencegen.jobs.data import check, describe, picture
-from sciencegen.physics import Burgers, Darcy, Fourier, Heat, Helmholtz, NavierStokes, Poisson
+from sciencegen.io import describe, picture
+from sciencegen.physics import Burgers, Darcy, Fourier, Heat, Helmholtz, NavierStokes, Poisson, check
 
 pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
 

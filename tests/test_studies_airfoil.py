@@ -22,12 +22,12 @@ from oracles import Counted, close, normal, order
 from sciencegen.airfoil import NeuralFoil, Search, cst, drag_at_lift, read_dat, solve_alpha, write_dat
 from sciencegen.airfoil.conditions import DEFAULT_POINTS, Point, Requirements, at_lift, near_lift
 from sciencegen.exact import Gaussian
-from sciencegen.jobs.airfoil.verify import verify
 from sciencegen.layout import Layout
 from sciencegen.nets.mlp import ScalarMLP
 from sciencegen.priors import EnergyNet, zoo
 from sciencegen.result import Result
 from sciencegen.solvers import XFOIL
+from sciencegen.solvers.at_lift import verify
 from sciencegen.studies import report as reports
 from sciencegen.studies.airfoil import report
 from sciencegen.studies.airfoil.prior import blends, condition_layout, polars, recorded

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from .. import __version__
-from ..jobs.data.command import data
+from .data import data
 from .design import design
 from .invert import invert
 from .rerun import rerun

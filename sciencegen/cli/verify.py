@@ -28,9 +28,9 @@ def verify(run: Path, /, *, solver: Literal["xfoil", "openfoam"] = "xfoil", coun
     workers
         How many programs at a time.
     """
-    from ..jobs import verify as job
-    from ..jobs.airfoil.verify import ByAngle
     from ..solvers import XFOIL
+    from ..solvers.at_lift import ByAngle
+    from ..studies.airfoil import verify as job
 
     at_least(1, count=count, workers=workers)
     with watched(f"verify {run}"):

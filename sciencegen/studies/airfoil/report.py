@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ...airfoil import Fit, cst, fit, read_dat, write_dat
 from ...files import replacing
-from ...jobs.airfoil.verify import VALUES, verify
 from ...result import Result
 from ...sample import Heun, karras
+from ...solvers.at_lift import VALUES, verify
 
 if TYPE_CHECKING:
     from .study import AirfoilStudy
@@ -90,7 +90,7 @@ def confirm(study: AirfoilStudy, samples: xarray.Dataset, best: int = BEST, prog
 
 
 def verified(result: Result, best: int = BEST) -> xarray.Dataset | None:
-    """What XFOIL said of the ``best`` designs, as :func:`sciencegen.jobs.airfoil.verify.verify` says it; or None."""
+    """What XFOIL said of the ``best`` designs, as :func:`sciencegen.solvers.at_lift.verify` says it; or None."""
     if "xfoil_cd" not in result.samples:
         return None
     names = {f"xfoil_{k}": k for k in (*VALUES, "status", "fun")}

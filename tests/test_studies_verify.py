@@ -16,10 +16,10 @@ from rich.console import Console
 
 from sciencegen import cli
 from sciencegen.airfoil import cst
-from sciencegen.jobs import verify as job
-from sciencegen.jobs.airfoil.verify import ByAngle, EachAngle
 from sciencegen.result import Result
 from sciencegen.solvers import XFOIL, SolverResult, Status
+from sciencegen.solvers.at_lift import ByAngle, EachAngle
+from sciencegen.studies.airfoil import verify as job
 
 LIFTS, REYNOLDS = np.float32([0.4, -0.3]), np.float32([3e6, 1e5])
 

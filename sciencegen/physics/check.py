@@ -18,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 from tqdm.auto import tqdm
 
-from ...io.decode import elapsed
-from ...physics import Stored, System, resolve
+from ..io.decode import elapsed
+from . import Stored, System, resolve
 
 __all__ = ["Checked", "check", "table"]
 

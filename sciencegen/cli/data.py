@@ -47,7 +47,7 @@ def describe(file: Path, *, plot: Path | None = None, dims: Repeated = (), group
     trusted
         The file's maker is known: unpickle, follow links to other files, read what was never written, without limits.
     """
-    from . import describe as described
+    from ..io import describe as described
 
     if plot is not None:
         import matplotlib
@@ -93,7 +93,7 @@ def convert(source: Path, out: Path, *, to: Literal["sciencegen", "pdebench", "w
     """
     from tqdm.auto import tqdm
 
-    from ... import io
+    from .. import io
 
     if out.resolve() == source.resolve():
         raise ValueError(f"got {out} to read and to write; expected another name for what is written")
@@ -135,7 +135,7 @@ def check(file: Path, *, physics: str, parameter: Repeated = (), dims: Repeated 
     trusted
         The file's maker is known: unpickle, follow links to other files, read what was never written, without limits.
     """
-    from . import check as checks
+    from ..physics import check as checks
 
     numbers = {name: _number(name, value) for name, value in _pairs("--parameter", parameter, "nu=0.01").items()}
 
@@ -168,7 +168,7 @@ def _suffix(option: str, path: Path, known: tuple[str, ...]) -> None:
 
 def _opened(path: Path, dims: tuple[str, ...], group: str | None, trusted: bool) -> tuple[Any, str]:
     """The dataset, and the evidence for what it was taken for."""
-    from ... import io
+    from .. import io
 
     named = {name: tuple(axes.split(",")) for name, axes in _pairs("--dims", dims, "u=sample,time,x").items()}
     dataset = io.open(path, dims=named or None, group=group, trusted=trusted or None)
@@ -180,8 +180,8 @@ def _opened(path: Path, dims: tuple[str, ...], group: str | None, trusted: bool)
 
 def _apart(path: Path, trusted: bool, work: Callable[[Callable[..., object]], Any]) -> Any:
     """``work`` in a process of its own, unless it is trusted; what is wrong with the file in the command's words."""
-    from ... import io  # noqa: F401  (imported before the fork, so that the child's time is the file's)
-    from ...files.child import in_child
+    from .. import io  # noqa: F401  (imported before the fork, so that the child's time is the file's)
+    from ..files.child import in_child
 
     try:
         with warnings.catch_warnings():
@@ -206,7 +206,7 @@ def _axes(words: str) -> str:
 def _draft(path: Path | None) -> Any:
     """A name for what a child writes, in a folder that goes with it whatever happens; it becomes ``path`` at the end.
     """
-    from ...files import replacing
+    from ..files import replacing
 
     if path is None:
         yield None
@@ -219,7 +219,7 @@ def _draft(path: Path | None) -> Any:
 def _picture(dataset: Any, path: Path) -> None:
     from matplotlib import pyplot
 
-    from .picture import plot
+    from ..io.picture import plot
 
     figure, _ = plot(dataset)
     figure.savefig(path, dpi=110)

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from tqdm.auto import tqdm
 
-from ...io import Moments, blocks
+from . import Moments, blocks
 
 __all__ = ["Described", "describe", "tables"]
 

@@ -2,7 +2,7 @@
 
 A design is as good as the model that judged it. XFOIL shares NeuralFoil's physics, so it finds where the network is
 wrong; a Navier-Stokes solver shares none of it. Each design is solved at every operating point: by way of angles about
-the one where NeuralFoil has the lift (:class:`sciencegen.jobs.airfoil.verify.ByAngle`), or by a program's own search
+the one where NeuralFoil has the lift (:class:`sciencegen.solvers.at_lift.ByAngle`), or by a program's own search
 for the lift from there (:class:`ByLift`). Every point is stored as it
 comes, so a verification that was stopped goes on where it was, and asking for more designs costs only those.
 """
@@ -20,13 +20,13 @@ import xarray
 from numpy.typing import ArrayLike
 from rich.table import Table
 
-from ..airfoil.conditions import Point
-from ..files import replacing
-from ..result import Result
-from ..solvers import Isolated, Solver, SolverResult
-from ..solvers.store import digest
-from .airfoil.verify import ByAngle
-from .airfoil.verify import verify as verify_designs
+from ...airfoil.conditions import Point
+from ...files import replacing
+from ...result import Result
+from ...solvers import Isolated, Solver, SolverResult
+from ...solvers.at_lift import ByAngle
+from ...solvers.at_lift import verify as verify_designs
+from ...solvers.store import digest
 
 __all__ = ["ByLift", "openfoam", "read", "table", "verify_run", "words"]
 
@@ -58,7 +58,7 @@ def openfoam() -> ByLift:
     tenths, and the search comes to the lift from below: beyond, flows that stall have no steady state. Its drag is the
     higher; designs are compared with each other, not with NeuralFoil.
     """
-    from ..solvers.openfoam import RANS, OpenFOAM
+    from ...solvers.openfoam import RANS, OpenFOAM
 
     return ByLift(OpenFOAM(RANS()))
 
@@ -79,7 +79,7 @@ def verify_run(run: str | os.PathLike, solver: ByAngle | ByLift, name: str, coun
     """Have the best ``count`` designs of a run solved by ``solver``, ``workers`` at a time; write ``verify_NAME.nc``.
 
     What is done, failures too, is kept in ``verify_NAME/`` in the run directory; delete that to start anew. Returns
-    what is written: dims ``sample``, ``point``, variables as in :func:`sciencegen.jobs.airfoil.verify.verify`, and the
+    what is written: dims ``sample``, ``point``, variables as in :func:`sciencegen.solvers.at_lift.verify`, and the
     shapes. ValueError for a directory that is no run or a count below 1, FileNotFoundError if the program is not there;
     nothing is written then.
     """

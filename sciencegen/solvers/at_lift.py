@@ -23,9 +23,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ...airfoil import cst
-from ...airfoil.conditions import Point
-from ...solvers import XFOIL, Isolated, Solver, SolverResult, Status, iterate_simulations
+from ..airfoil import cst
+from ..airfoil.conditions import Point
+from . import XFOIL, Isolated, Solver, SolverResult, Status, iterate_simulations
 
 __all__ = ["ByAngle", "EachAngle", "verify"]
 
