@@ -98,8 +98,8 @@ def iterate_simulations(
         done = store.done(len(asked), limit)  # again: another run may have been at work
         for number in done:
             yield number, store.load(number)[0]
-        left = {number: case for number, case in enumerate(asked) if number not in done}
-        for number, result in _run(solver, left, executor, workers):
+        left = sorted(set(range(len(asked))).difference(done))
+        for number, result in _run(solver, {number: asked[number] for number in left}, executor, workers):
             if not result.lost and result.status != Status.MISSING:
                 store.save(number, asked[number], result, limit)
             yield number, result
