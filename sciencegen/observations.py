@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from .files import fault, replacing
+from .files.child import in_child
 from .io.source import Source, source
 from .layout import Layout, Variable
 from .measure import Measurement, Points
@@ -132,9 +133,14 @@ class Observations:
         return Path(path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> Observations:
-        """Read the file; FileNotFoundError if there is none, ValueError if it is not as this module says."""
+    def load(cls, path: str | os.PathLike, isolated: bool = False) -> Observations:
+        """Read the file; FileNotFoundError if there is none, ValueError if it is not as this module says.
+
+        ``isolated``: a process of its own reads it first, as :func:`sciencegen.io.open` says.
+        """
         path = Path(path)
+        if isolated:
+            in_child(path, lambda beat: cls.load(path) and None)
         if not path.exists():
             raise FileNotFoundError(f"got no file {path}; expected an HDF5 file of observations")
         try:

@@ -16,6 +16,7 @@ import xarray
 
 from . import metrics, plot
 from .files import guarded, netcdf, replacing
+from .files.child import in_child
 
 __all__ = ["Result"]
 
@@ -118,8 +119,13 @@ class Result:
         return path
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> Result:
-        """Read what :meth:`save` wrote; ValueError for any other file."""
+    def load(cls, path: str | os.PathLike, isolated: bool = False) -> Result:
+        """Read what :meth:`save` wrote; ValueError for any other file.
+
+        ``isolated``: a process of its own reads it first, as :func:`sciencegen.io.open` says.
+        """
+        if isolated:
+            in_child(path, lambda beat: cls.load(path) and None)
         with guarded(path, "a file", "one that Result.save wrote", "name a result.nc, or make it again"):
             parts = netcdf.tree(path)
             more, root, attrs = {k: parts[k] for k in _MORE if k in parts}, parts[""], parts[""].attrs

@@ -2,6 +2,7 @@
 from a false one; an error is one line and status 2.
 """
 
+import os
 import sys
 
 import h5py
@@ -62,6 +63,39 @@ def test_a_picture_of_any_schema(name, run, tmp_path):
     assert not list(tmp_path.glob("*.new"))
 
 
+@pytest.mark.parametrize("suffix, start", [("pdf", b"%PDF"), ("svg", b"<?xml"), ("png", b"\x89PNG")])
+def test_a_picture_is_what_its_name_says(suffix, start, run, tmp_path):
+    times = np.datetime64("2020-01-01", "ns") + np.arange(4) * np.timedelta64(1, "h")
+    u = files.numbers(2, 4, 5)
+    io.save(xarray.Dataset({"u": (("sample", "time", "x"), u)}, {"time": times}), tmp_path / "x.nc")
+    code, out, err = run("describe", tmp_path / "x.nc", "--plot", tmp_path / f"out.{suffix}")
+    assert code == 0, err
+    assert (tmp_path / f"out.{suffix}").read_bytes().startswith(start)
+
+
+def test_describe_names_what_it_does_not_read(run, tmp_path):
+    files.advection(tmp_path / "x.h5")
+    with h5py.File(tmp_path / "x.h5", "a") as file:
+        file["remark"], file["z"] = "by hand", np.ones((3, 5, 8)) * 1j
+    code, out, err = run("describe", tmp_path / "x.h5")
+    assert code == 0, err
+    assert "not read: remark, text or objects" in out
+    assert "not read: z, complex numbers" in out
+
+
+def test_a_file_that_kills_or_hangs_costs_a_child(run, tmp_path, monkeypatch):
+    files.advection(tmp_path / "x.h5")
+    for fate, word in ((lambda *a: os.abort(), "SIGABRT"), (lambda *a: bytearray(10**10), "asks for more than")):
+        monkeypatch.setattr(io.pdebench.Tensor, "read", fate)
+        for words in (("describe", "{x}"), ("convert", "{x}", "{y}"), ("check", "{x}", "--physics", "burgers")):
+            words = [w.format(x=tmp_path / "x.h5", y=tmp_path / "y.nc") for w in words]
+            code, out, err = run(*words)
+            assert (code, out) == (2, "")
+            assert word in err
+            assert len(err.splitlines()) == 1
+    assert [f.name for f in tmp_path.iterdir()] == ["x.h5"]
+
+
 def test_the_picture_shows_the_numbers():
     u = files.numbers(2, 4, 5, 6)
     dataset = xarray.Dataset({"u": (("sample", "time", "x", "y"), u)})
@@ -94,6 +128,10 @@ def test_convert_with_named_axes(run, tmp_path):
     (("convert", "{x}/x.h5", "{x}/x.h5"), "expected another name"),
     (("convert", "{x}/x.h5", "{x}"), "got a directory"),
     (("convert", "{x}/x.h5", "{x}/no/out.nc"), "no"),
+    (("convert", "{x}/x.h5", "{x}/x.csv"), "expected a name that ends in one of .nc"),
+    (("describe", "{x}/x.h5", "--plot", "{x}/pic.doc"), "expected a name that ends in one of .png"),
+    (("describe", "{x}/plain.h5"), "say what the axes are: --dims NAME=sample,time,x"),
+    (("describe", "{x}/holes.h5"), "or say --trusted to read what was never written"),
     (("describe", "{x}/x.h5", "--dims", "tensor"), "expected NAME=VALUE, as in u=sample,time,x"),
     (("check", "{x}/x.h5", "--physics", "magic"), "no system 'magic'; there are poisson"),
     (("check", "{x}/x.h5", "--physics", "darcy"), "expected one of the pairs"),
@@ -103,6 +141,11 @@ def test_convert_with_named_axes(run, tmp_path):
 def test_what_goes_wrong_is_one_line(words, text, run, tmp_path):
     files.advection(tmp_path / "x.h5")
     (tmp_path / "text.h5").write_text("hello")
+    with h5py.File(tmp_path / "plain.h5", "w") as file:
+        file["u"] = np.ones((2, 3))
+    with h5py.File(tmp_path / "holes.h5", "w") as file:
+        file.create_dataset("tensor", (2, 3, 4), chunks=(1, 3, 4), dtype="f4")[0] = 1
+        file["x-coordinate"] = np.arange(4.0)
     before = {f: f.read_bytes() for f in tmp_path.iterdir()}
     code, out, err = run(*(word.replace("{x}", str(tmp_path)) for word in words))
     assert code == 2

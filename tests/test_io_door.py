@@ -5,6 +5,7 @@ before its size is known, and whatever goes wrong is one error in words.
 import os
 import shutil
 
+import h5netcdf
 import h5py
 import numpy as np
 import pytest
@@ -192,6 +193,21 @@ def test_frames_of_netcdf_that_were_not_written_are_refused_or_missing(tmp_path)
         io.open(netcdf(tmp_path / "none.nc", 0, fillvalue=np.nan))
 
 
+def test_a_variable_shorter_than_its_dimension_is_refused(tmp_path):
+    """Where one record was not written for all variables the library makes up the rest."""
+    path = tmp_path / "x.nc"
+    with h5netcdf.File(path, "w") as file:
+        file.dimensions = {"time": None, "x": 3}
+        short, long = (file.create_variable(name, ("time", "x"), "f8") for name in ("short", "long"))
+        file.resize_dimension("time", 5)
+        long[:5] = 1.0
+        short[:3] = 2.0
+    with h5py.File(path, "a") as file:
+        file["short"].resize((3, 3))
+    with pytest.raises(ValueError, match=r"got 'short' written up to \(3, 3\); expected \(5, 3\)"):
+        io.open(path)
+
+
 def test_a_list_of_dimensions_longer_than_the_axes_is_refused(tmp_path):
     path = netcdf(tmp_path / "x.nc", 4)
     with h5py.File(path, "a") as file:
@@ -340,6 +356,14 @@ def test_what_is_not_read_is_named(tmp_path):
                       "flat": "(5, 4), which the schema has no place for"}
 
 
+def test_what_is_not_read_of_an_archive_is_named(tmp_path):
+    np.savez(tmp_path / "x.npz", input=U[:, 0], output=U, who=np.array(["me"]), z=U * 1j, spare=U[0])
+    found = io.open(tmp_path / "x.npz")
+    assert set(found.data_vars) == {"input", "output"}
+    assert found.encoding["unused"] == {"who": "<U2, no numbers", "z": "complex numbers",
+                                        "spare": "(5, 4), which the set has no place for"}
+
+
 # --- writers ------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("save, values, time, word", [
@@ -375,6 +399,7 @@ def fail(beat):
     (lambda beat: os._exit(3), Fault, "exit status 3"),
     (lambda beat: len(bytearray(10**9)), Fault, "more than 47.7 MiB"),
     (lambda beat: os.read(os.pipe()[0], 1), Fault, "nothing is read in 0.5 s"),
+    (lambda beat: any(iter(int, 1)), Fault, "nothing is read in 0.5 s"),
 ])  # fmt: skip
 def test_what_a_child_cannot_do_is_said(work, error, word):
     with pytest.raises(error, match=word):
@@ -407,3 +432,31 @@ def test_an_isolated_file_is_the_same_and_its_faults_too(tmp_path):
 def test_whatever_a_library_raises_is_a_fault(error):
     with pytest.raises(Fault, match="x.h5: got .*; expected .*; "), guarded("x.h5"):
         raise error
+
+
+# --- netCDF3 ------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("unlimited", [(), ("time",)])
+@pytest.mark.parametrize("names", [("u",), ("u", "v")])
+def test_a_place_in_netcdf3_is_a_variables_own(unlimited, names, tmp_path):
+    data = xarray.Dataset({name: (("time", "x"), files.numbers(3, 5).astype("f8" if name == "u" else "i2"))
+                           for name in names}, {"time": np.arange(3.0), "x": np.arange(5.0)})
+    path = tmp_path / "x.nc"
+    data.to_netcdf(path, engine="scipy", unlimited_dims=unlimited)
+    xarray.testing.assert_equal(io.open(path).compute(), data)
+    whole = path.read_bytes()
+    for broken, word in ((whole + bytes(8), "bytes were added"), (whole[:-8], "cut short")):
+        path.write_bytes(broken)
+        with pytest.raises(ValueError, match=word):
+            io.open(path)
+
+
+def test_variables_of_netcdf3_in_the_same_bytes_are_refused(tmp_path):
+    data = xarray.Dataset({"u": ("x", np.arange(10.0, 15.0)), "v": ("x", np.arange(20.0, 25.0))})
+    data.to_netcdf(tmp_path / "x.nc", engine="scipy")
+    whole = (tmp_path / "x.nc").read_bytes()
+    first, second = (whole.index(np.arange(n, n + 5).astype(">f8").tobytes()).to_bytes(4, "big") for n in (10.0, 20.0))
+    assert whole.count(second) == 1
+    (tmp_path / "x.nc").write_bytes(whole.replace(second, first))
+    with pytest.raises(ValueError, match="in the same bytes"):
+        io.open(tmp_path / "x.nc")

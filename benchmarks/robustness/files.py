@@ -78,7 +78,8 @@ def judge(case: FileCase) -> str:
             return f"refused: {text}" if len(text) < 1500 and "\n" not in text else f"traceback: {text}"
         except Exception as error:
             return f"traceback: {type(error).__name__}: {error}"
-    return _compared(found, wanted, hit)
+    free = case.kind == "attributes" or hit and case.layout == "EngiBench"
+    return _compared(found, wanted, 2**62 if free else hit, case.kind == "renamed")
 
 
 def _damage(path: Path, draw: np.random.Generator, kind: str) -> int:
@@ -93,11 +94,17 @@ def _damage(path: Path, draw: np.random.Generator, kind: str) -> int:
     return hit
 
 
-def _compared(found: Arrays, wanted: Arrays, hit: int) -> str:
-    """What is in both has to be the same, but for as many numbers as bytes were hit."""
+def _compared(found: Arrays, wanted: Arrays, hit: int, turned: bool) -> str:
+    """What is in both has to be the same, but for as many numbers as bytes were hit.
+
+    An attribute decides on all numbers, a byte of a Parquet page without checksum on the page's, the name of a
+    dimension on the order of the axes.
+    """
     others = 0
     for name in sorted(set(found) & set(wanted)):
         a, b = np.asarray(found[name]), np.asarray(wanted[name])
+        if turned and a.shape != b.shape and sorted(a.shape) == sorted(b.shape):
+            continue
         if a.shape != b.shape:
             return f"differ: {name} of shape {a.shape}, not {b.shape}"
         if a.dtype.kind in "OSUMm" or b.dtype.kind in "OSUMm":
@@ -153,7 +160,7 @@ def _result(folder: Path) -> Path:
 
 
 def _loaded(path: Path) -> Arrays:
-    found = Result.load(path)
+    found = Result.load(path, isolated=True)
     return {"fun": found.fun, "seeds": found.seeds, **{str(k): v.values for k, v in found.samples.variables.items()}}
 
 
@@ -163,7 +170,7 @@ def _observed(folder: Path) -> Path:
 
 
 def _readings(path: Path) -> Arrays:
-    found = Observations.load(path).readings
+    found = Observations.load(path, isolated=True).readings
     return {f"{k}/{name}": getattr(v, name) for k, v in found.items() for name in ("coordinates", "values", "noise")}
 
 

@@ -51,6 +51,7 @@ def describe(file: Path, *, plot: Path | None = None, dims: Repeated = (), group
 
     if plot is not None:
         import matplotlib
+        from matplotlib import pyplot  # noqa: F401  (before the fork, as all that takes long)
 
         _suffix("--plot", plot, PICTURES)
         matplotlib.use("Agg")

@@ -60,7 +60,7 @@ def invert(name: Annotated[str, Parameter(help=f"The system: {OWN}; or the direc
         raise ValueError(f"got --data {data} and {'' if example else 'no '}--example; expected one of the two")
     at_least(1, count=count)
     at_least(2, steps=steps)
-    observations = None if data is None else Observations.load(data)
+    observations = None if data is None else Observations.load(data, isolated=True)
     trained, system = _known(name, model, law or example)
     observations = observations or job.example(system, trained.layout, seed)
     job.check(trained, observations, system, count, seed, steps, law)

@@ -32,6 +32,7 @@ __all__ = ["Died", "Exhausted", "Hung", "Limits", "in_child"]
 
 Answer = TypeVar("Answer")
 Beat = Callable[..., object]
+WAITING = 5  # times the seconds of work that a child may take without working
 
 
 class Hung(Fault):
@@ -48,9 +49,12 @@ class Exhausted(Fault):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a child may take: ``seconds`` without progress, and ``memory`` in bytes beside what its parent has."""
+    """What a child may take: ``seconds`` of work without progress, and ``memory`` in bytes beside what its parent has.
 
-    seconds: float = 6.0
+    Work is the time of the processor, so that a busy machine is no fault of a file; of waiting five times as much.
+    """
+
+    seconds: float = 5.0
     memory: int = 2 * 10**9
 
 
@@ -76,8 +80,9 @@ def in_child(path: str | os.PathLike, work: Callable[[Beat], Answer], limits: Li
         os.close(answers)
         _ended(pid)
     if status is None:
-        raise Hung(f"{path}: got a file of which nothing is read in {limits.seconds:g} s; expected some progress; it "
-                   "is damaged, or made to do so; where its disk is slow, say trusted=True if you know its maker")
+        raise Hung(f"{path}: got a file of which nothing is read in {limits.seconds:g} s of work; expected some "
+                   "progress; it is damaged, or made to do so; where its disk is slow, say trusted=True if you know "
+                   "its maker")
     if not said:
         raise Died(f"{path}: got a file that {_cause(status)}; expected one that can be read; it is damaged, or made "
                    "to do so: fetch or make it again")
@@ -150,19 +155,31 @@ def _limit(memory: int) -> None:
 
 def _followed(pipe: int, pid: int, limits: Limits) -> tuple[bytes, int | None]:
     """The answer, and the exit status, which is None for a child that shows no progress."""
-    said, until = bytearray(), time.monotonic() + limits.seconds
+    said, begun, spent = bytearray(), time.monotonic(), _work(pid)
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
         while True:
-            if not selector.select(max(0.0, until - time.monotonic())):
-                return b"", None
+            if not selector.select(min(0.1, limits.seconds)):
+                waited, worked = time.monotonic() - begun, _work(pid) - spent
+                if worked > limits.seconds or waited > WAITING * limits.seconds:
+                    return b"", None
+                continue
             part = os.read(pipe, 2**20)
             if not part:
                 break
-            until = time.monotonic() + limits.seconds
+            begun, spent = time.monotonic(), _work(pid)
             said += part if said else part.lstrip(b"\0")
     _, status = os.waitpid(pid, 0)
     return bytes(said[1:]), os.waitstatus_to_exitcode(status)
+
+
+def _work(pid: int) -> float:
+    """Seconds of the processor that a process has had; 0 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _ended(pid: int) -> None:

@@ -91,5 +91,4 @@ def _end(path: str, start: int) -> int:
         head = file.read(100)
     version = head[8]
     width, place = (head[13], 24 + 4 * (version == 1)) if version < 2 else (head[9], 12)
-    base, _, end = (int.from_bytes(head[place + i * width:place + (i + 1) * width], "little") for i in range(3))
-    return max(end, base + end)
+    return int.from_bytes(head[place + 2 * width:place + 3 * width], "little")

@@ -59,6 +59,7 @@ LAYOUTS = (
                                    "y_train": ("sample", "value")}),
 )
 # one solution u(x, t) beside its coordinates, in whichever order
+LINES = ("t", "tt", "x")
 PAIRS = (("usol", "x", "t"), ("u", "x", "t"), ("uu", "x", "tt"))
 
 
@@ -77,8 +78,21 @@ class Arrays:
 
     def read(self, path: Path) -> xarray.Dataset:
         read = {Kind.HDF5: mat73, Kind.MAT5: mat5, Kind.ZIP: npz, Kind.NPY: npy}
-        leaves = read[kind(path)](path, self.trusted)
+        leaves, skipped = read[kind(path)](path, self.trusted)
         shapes = {name: leaf.shape for name, leaf in leaves.items()}
+        found = self._found(path, leaves, shapes)
+        if found is not None:
+            used = set(found.variables)
+            spare = {name: f"{shape}, which the set has no place for" for name, shape in shapes.items()
+                     if name not in used and name not in LINES}
+            found.encoding["unused"] = skipped | spare
+            return found
+        raise fault(path, f"arrays {shapes} that are of no published set",
+                    f"one of {[layout.name for layout in LAYOUTS]}", "say what the axes are: dims={'NAME': (...)} for "
+                    "each array to be read, of sample, time, x, y, z or names of your own")
+
+    def _found(self, path: Path, leaves: Mapping[str, Leaf], shapes: Mapping[str, tuple[int, ...]]
+               ) -> xarray.Dataset | None:
         if self.dims:
             return self._mapped(path, leaves)
         for layout in LAYOUTS:
@@ -87,9 +101,7 @@ class Arrays:
         for solution, *lines in PAIRS:
             if {solution, *lines} <= set(shapes) and len(shapes[solution]) == 2:
                 return _solution(path, leaves, solution, dict(zip(("x", "time"), lines)))
-        raise fault(path, f"arrays {shapes} that are of no published set",
-                    f"one of {[layout.name for layout in LAYOUTS]}", "say what the axes are: dims={'NAME': (...)} for "
-                    "each array to be read, of sample, time, x, y, z or names of your own")
+        return None
 
     def _mapped(self, path: Path, leaves: Mapping[str, Leaf]) -> xarray.Dataset:
         if unknown := set(self.dims) - set(leaves):

@@ -57,7 +57,7 @@ def _opened(path: Path) -> Any:
     except ImportError as error:
         raise ImportError('got no pyarrow; expected it for Parquet tables; pip install "sciencegen[tables]"') from error
     with guarded(path, "a Parquet table"):
-        return parquet.ParquetFile(path)
+        return parquet.ParquetFile(path, page_checksum_verification=True)
 
 
 def _table(path: Path) -> Any:

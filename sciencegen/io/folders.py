@@ -163,7 +163,7 @@ class Balls:
         file = path if path.is_file() else self._file(path)
         if not (named := re.fullmatch(r"trajectory_balls_(\d+)_simu_(\d+)_steps_(\d+)\.npy", file.name)):
             raise fault(file, "that name", "trajectory_balls_BODIES_simu_COUNT_steps_STEPS.npy", "give it its own name")
-        leaf, (bodies, count, steps) = npy(file, trusted=False)["data"], map(int, named.groups())
+        leaf, (bodies, count, steps) = npy(file, trusted=False)[0]["data"], map(int, named.groups())
         made = leaf.shape[0] if self.trusted and leaf.shape else count
         if leaf.shape != (made, steps, bodies, 4):
             raise fault(file, f"shape {leaf.shape}", f"{(count, steps, bodies, 4)}, as its name says",

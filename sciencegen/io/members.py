@@ -16,7 +16,9 @@ from ..files import affordable, fault, guarded, regular
 from .leaf import Files, Leaf, Picked, Whole
 from .source import complex_fault, source, text
 
-__all__ = ["mat5", "mat73", "npy", "npz"]
+__all__ = ["Members", "mat5", "mat73", "npy", "npz"]
+
+Members = tuple[dict[str, Leaf], dict[str, str]]  # arrays, and what is not read and why
 
 BOMB = 2**30, 100  # bytes that may come out whatever went in, and by how much data may unpack beyond that
 HEADERS: dict[tuple[int, int], Callable[[Any], Any]] = {
@@ -61,19 +63,22 @@ def _measured(path: Path, name: str, size: int, stored: int, trusted: bool) -> N
                     "it may be made to exhaust memory: say trusted=True if you know its maker")
 
 
-def npz(path: Path, trusted: bool) -> dict[str, Leaf]:
+def npz(path: Path, trusted: bool) -> Members:
     """The arrays of an archive; pickled ones only where the caller trusts them."""
-    found: dict[str, Leaf] = {}
+    found, skipped = {}, {}
     with guarded(path, "a zip archive"):
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 if not info.filename.endswith(".npy"):
                     continue
                 name = info.filename.removesuffix(".npy")
-                if name in found:
+                if name in found or name in skipped:
                     raise fault(path, f"'{name}' twice", "every array once", "make the archive again")
                 with archive.open(info) as file:
                     shape, _, dtype = _header(path, name, file)
+                if dtype.kind not in "fiubO":
+                    skipped[name] = _reason(dtype)
+                    continue
                 if dtype.hasobject:
                     found |= _objects(path, name, trusted)
                     continue
@@ -84,17 +89,24 @@ def npz(path: Path, trusted: bool) -> dict[str, Leaf]:
                 _measured(path, name, size, info.compress_size, trusted)
                 found[name] = Member(path, name, shape, dtype, trusted)
     if not found:
-        raise fault(path, "a zip archive without arrays", "an .npz", "is it another program's archive? unpack it first")
-    return found
+        raise fault(path, f"a zip archive without arrays of numbers{_shown(skipped)}", "an .npz",
+                    "is it another program's archive? unpack it first")
+    return found, skipped
+
+
+def _reason(dtype: np.dtype) -> str:
+    return "complex numbers" if dtype.kind == "c" else f"{dtype}, no numbers"
+
+
+def _shown(skipped: Mapping[str, str]) -> str:
+    return f" ({', '.join(f'{name}: {why}' for name, why in list(skipped.items())[:5])})" if skipped else ""
 
 
 def _header(path: Path, name: str, file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
     with guarded(path, f"the header of '{name}'"):
         shape, order, dtype = HEADERS[npy_format.read_magic(file)](file)
-        if dtype.kind == "c":
-            raise complex_fault(path, name)
-        if dtype.kind not in "fiubO" or any(n < 0 for n in shape):
-            raise fault(path, f"'{name}' of {dtype}, shape {shape}", "numbers", "save plain arrays of numbers")
+        if any(n < 0 for n in shape):
+            raise fault(path, f"'{name}' of shape {shape}", "sizes", "the file is damaged: fetch or make it again")
         return shape, order, dtype
 
 
@@ -116,27 +128,32 @@ def _objects(path: Path, name: str, trusted: bool) -> dict[str, Leaf]:
     return {f"{name}/{i}": Piece(path, f"{name}/{i}", p.shape, p.dtype, True) for i, p in enumerate(pieces)}
 
 
-def npy(path: Path, trusted: bool) -> dict[str, Leaf]:
+def npy(path: Path, trusted: bool) -> Members:
     """The one array of a .npy file, called ``data``."""
     with regular(path).open("rb") as file:
         shape, _, dtype = _header(path, "data", file)
         size, there = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
+    if dtype.kind == "c":
+        raise complex_fault(path, "data")
+    if dtype.kind not in "fiubO":
+        raise fault(path, f"an array of {dtype}", "numbers", "save a plain array of numbers")
     if dtype.hasobject:
         raise fault(path, "an array of pickled Python objects", "numbers", "convert it to plain arrays first")
     if there < size or there > size and not trusted:
         raise fault(path, f"{there:,} bytes of data", f"{size:,}, as its header says",
                     "the copy was cut short, or bytes were added: fetch it again")
     files = Files(path.parent, path.name.replace("{", "{{").replace("}", "}}"), [0], None, shape, dtype)
-    return {"data": Picked(files, (0, *(slice(None) for _ in shape)))}
+    return {"data": Picked(files, (0, *(slice(None) for _ in shape)))}, {}
 
 
-def mat5(path: Path, trusted: bool) -> dict[str, Leaf]:
+def mat5(path: Path, trusted: bool) -> Members:
     """The numeric variables of a MATLAB file of level 5."""
     with guarded(path, "a MATLAB file"):
         listed = scipy.io.whosmat(path)
-    found = {}
+    found, skipped = {}, {}
     for name, shape, kind in listed:
         if kind not in NUMBERS:
+            skipped[name] = f"MATLAB's {kind}, no numbers"
             continue
         dtype = np.dtype(NUMBERS[kind])
         _measured(path, name, math.prod(shape) * dtype.itemsize, path.stat().st_size, trusted)
@@ -144,10 +161,10 @@ def mat5(path: Path, trusted: bool) -> dict[str, Leaf]:
     if not found:
         raise fault(path, f"variables {[(name, kind) for name, _, kind in listed]}", "at least one numeric array",
                     "save plain arrays in MATLAB; structures and cells are not read")
-    return found
+    return found, skipped
 
 
-def mat73(path: Path, trusted: bool) -> dict[str, Leaf]:
+def mat73(path: Path, trusted: bool) -> Members:
     """The numeric variables of a MATLAB 7.3 file, their axes turned round to the order that MATLAB shows."""
     found: dict[str, Leaf] = {}
     with source(path, trusted) as file:
@@ -155,9 +172,11 @@ def mat73(path: Path, trusted: bool) -> dict[str, Leaf]:
             if entry.shape is None or name.startswith("#") or entry.odd or not _numeric(file.attrs(name)):
                 continue
             found[name] = file.leaf(name, (slice(None),) * len(entry.shape), range(len(entry.shape))[::-1])
+        skipped = {name: why for name, why in file.unused().items() if not name.startswith("#")}
     if not found:
-        raise fault(path, "no numeric array", "at least one", "save plain arrays in MATLAB; structures are not read")
-    return found
+        raise fault(path, f"no numeric array{_shown(skipped)}", "at least one",
+                    "save plain arrays in MATLAB; structures are not read")
+    return found, skipped
 
 
 def _numeric(attrs: Mapping[str, Any]) -> bool:

@@ -78,6 +78,10 @@ class PDEArena:
         axes = len(shape) - (name in WAVES)
         if not 3 <= axes <= 5:
             raise fault(path, f"'{name}' of shape {shape}", "(sample, time, x[, y[, z]])", "make the file again")
+        said = re.fullmatch(r"pde_(\d+)-(\d+)", name)
+        if said and shape[1:] != (wanted := tuple(map(int, said.groups()))):
+            raise fault(path, f"'{name}' of shape {shape}", f"(sample, {wanted[0]}, {wanted[1]}), as its name says",
+                        "make the file again")
         dims = ("sample", "time", *SPACE[: axes - 2])
         if name in WAVES:
             return components(file, stored, dims, attrs)

@@ -170,6 +170,9 @@ class Seeds:
     def _seeds(self, path: Path, file: Source) -> list[str]:
         names = sorted((name for name, entry in file.members().items() if name.isdecimal() and entry.shape is None),
                        key=int)
+        if not self.trusted and (odd := [k for k, v in file.members().items() if v.shape is None and k not in names]):
+            raise fault(path, f"a group {odd[0]!r} beside the seeds", "numbers alone", "rename or remove it, or say "
+                        "trusted=True to read without it")
         numbers = [int(name) for name in names]
         if len(set(numbers)) < len(numbers):
             twice = next(n for n in numbers if numbers.count(n) > 1)

@@ -71,8 +71,13 @@ def _draw(ax: Any, part: xarray.DataArray, low: float, high: float) -> Any:
 
 
 def _title(dataset: xarray.Dataset, key: dict[str, int]) -> str:
-    return ", ".join(f"{dim} {dataset[dim].values[i]:.4g}" if dim in dataset.coords else f"{dim} {i}"
+    return ", ".join(f"{dim} {_value(dataset[dim].values[i])}" if dim in dataset.coords else f"{dim} {i}"
                      for dim, i in key.items())
+
+
+def _value(value: Any) -> str:
+    """A number in short, a date to the second."""
+    return f"{value:.4g}" if np.issubdtype(np.asarray(value).dtype, np.number) else str(value)[:19]
 
 
 def _table(dataset: xarray.Dataset) -> tuple[Any, Any]:
