@@ -30,6 +30,7 @@ __all__ = ["by_part", "candidates", "low_rank", "low_rank_by_part", "spectral", 
 
 NUMBERS, LEAST = 2**25, 512  # in the rows that an estimate looks at, and how many rows at least
 CHUNK = 64
+AXES, FEWEST = 2**24, 16  # numbers in the axes of a candidate, which a model stores, and how many axes at least
 RANK = 256
 FLOOR = 1e-6  # of a variance, in units of the layout
 
@@ -64,8 +65,12 @@ def spectral(states: States, axes: Sequence[str], rank: int = RANK) -> Gaussian:
 
 
 def candidates(states: States, rank: int = RANK) -> dict[str, Gaussian]:
-    """Every Gaussian that can be estimated from these states, by its name; ``by wave number`` if axes are periodic."""
+    """Every Gaussian that can be estimated from these states, by its name; ``by wave number`` if axes are periodic.
+
+    Of large states they have fewer axes than ``rank``, so that a model stays below 64 MB.
+    """
     rows, sizes = _rows(states), _sizes(states)
+    rank, each = (min(rank, max(AXES // (rows.shape[1] * parts), FEWEST)) for parts in (1, len(sizes)))
     found = {"unit": unit(states), "by part": _by_part(rows, sizes)}
     if min(rows.shape) > 2:
         whole = _low_rank(rows, rank)
@@ -73,7 +78,7 @@ def candidates(states: States, rank: int = RANK) -> dict[str, Gaussian]:
         found |= {f"rank {k}": _cut(whole, k) for k in (rank // 16, rank // 4) if 0 < k < most}
         found["low rank"] = whole
         if len(sizes) > 1:
-            found["low rank by part"] = _low_rank_by_part(rows, sizes, rank)
+            found["low rank by part"] = _low_rank_by_part(rows, sizes, each)
     if states.periodic:
         found["by wave number"] = _spectral(rows, Waves.of(states.layout, states.periodic), rank)
     return found
