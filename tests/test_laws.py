@@ -215,11 +215,20 @@ def test_a_composed_prior_is_conditioned_in_closed_form():
 # --- what is given -----------------------------------------------------------------------------------------------
 
 FORMS = {"dense": lambda: gaussian(6), "diagonal": lambda: Gaussian(normal(6), normal(6, seed=3).exp()),
-         "one variance": lambda: Gaussian(normal(6), torch.tensor(0.7, dtype=D)), "low rank": lambda: low_rank(6, 2)}
+         "one variance": lambda: Gaussian(normal(6), torch.tensor(0.7, dtype=D)), "low rank": lambda: low_rank(6, 2),
+         "low rank, two parts": lambda: two_parts()}
+
+
+def two_parts():
+    """Leading axes of two parts together, turned into each other: what is left beyond them is each part's own."""
+    axes = torch.block_diag(torch.linalg.qr(normal(3, 1, seed=3)).Q, torch.linalg.qr(normal(3, 1, seed=4)).Q)
+    turn = torch.linalg.qr(normal(2, 2, seed=5)).Q
+    rest = torch.tensor([0.2] * 3 + [0.5] * 3, dtype=D)
+    return Gaussian(normal(6), torch.cat([torch.tensor([3.0, 1.0], dtype=D), rest]), axes @ turn)
 
 
 @pytest.mark.parametrize("sigma", [0.01, 1.0, 30.0])
-@pytest.mark.parametrize("rows", [[0, 3], [1, 2, 4, 5], [5]])
+@pytest.mark.parametrize("rows", [[0, 3], [1, 2, 4, 5], [5], [0, 1, 2]])
 @pytest.mark.parametrize("form", FORMS)
 def test_a_gaussian_given_a_part_is_the_conditional_gaussian(form, rows, sigma):
     joint, x = FORMS[form](), normal(4, 6, seed=7)

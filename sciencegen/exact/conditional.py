@@ -20,6 +20,8 @@ from .gaussian import Gaussian
 
 __all__ = ["Conditional"]
 
+LARGEST = 1024  # numbers of which a dense covariance is made where no other form has them
+
 
 class Conditional(Energy):
     """``-log N(x_f; mean(x_g), C + sigma^2)`` over the whole state ``(*B, d)``; its score is zero on what is given.
@@ -100,24 +102,25 @@ def _conditioned(joint: Gaussian, free: Tensor, rows: Tensor) -> tuple[Gaussian,
 
 
 def _of_low_rank(joint: Gaussian, free: Tensor, rows: Tensor) -> tuple[Gaussian, Tensor, Tensor]:
-    """With ``C = r + U S U^T`` by coordinates, all of ``k`` unknowns: ``S^{-1} + U_g^T U_g / r_g`` is inverted."""
+    """With ``C = r + U S U^T`` by coordinates, all of ``k`` unknowns: ``S^{-1} + U_g^T r_g^{-1} U_g`` is inverted."""
     rank, axes = joint.axes.shape[1], joint.axes.double()
     along, each = joint.variances.double().tensor_split([rank])
-    rest = each[-1]
-    if not bool((each == rest).all()) or rest <= 0:
-        raise ValueError(f"got {joint!r}, whose coordinates differ in what they have beyond its axes, or have nothing; "
-                         "expected one variance above zero for all, or a dense covariance")
-    known, others = axes[rows], axes[free]
-    share = (along - rest).clamp_min(0).sqrt()  # S = share^2 may be zero along an axis: S^{-1} is never formed
-    inner = torch.eye(rank).to(axes) + share[:, None] * (known.mT @ known) * share / rest
-    left = others * share
-    core = torch.linalg.inv(inner)
-    q, r = torch.linalg.qr(left)
-    beyond, turn = torch.linalg.eigh(halved(r @ core @ r.mT))
-    center = joint.center[free]
-    if len(free) > len(beyond):
-        made = Gaussian(center, torch.cat([beyond.clamp_min(0) + rest, rest[None]]).to(center), (q @ turn).to(center))
+    values, turn = torch.linalg.eigh(halved(torch.diag(along) - axes.mT @ (each[:, None] * axes)))
+    root = axes @ (turn * values.clamp_min(0).sqrt())  # U S U^T = root root^T, where S may lack a direction
+    known, others, beyond = root[rows], root[free], each[free]
+    one = bool((beyond == beyond[-1]).all())
+    if not bool((each[rows] > 0).all()) or not (one or len(free) <= LARGEST):
+        raise ValueError(f"got {joint!r}, some of whose {len(free)} free coordinates differ in what they have beyond "
+                         f"its axes, or whose given ones have nothing there; expected one variance for all that are "
+                         f"free, above zero for all that are given, or {LARGEST} free ones at most")
+    right = known.mT / each[rows]
+    core = torch.linalg.inv(torch.eye(rank).to(axes) + right @ known)
+    center, left = joint.center[free], others @ core
+    if one and len(free) > rank:
+        q, r = torch.linalg.qr(others)
+        variances, turn = torch.linalg.eigh(halved(r @ core @ r.mT))
+        variances = torch.cat([variances.clamp_min(0), variances.new_zeros(1)]) + beyond[-1]
+        made = Gaussian(center, variances.to(center), (q @ turn).to(center))
     else:
-        made = Gaussian(center, (halved(left @ core @ left.mT) + rest * torch.eye(len(free)).to(left)).to(center))
-    return made, (left @ core).to(center), ((known * share).mT / rest).to(center)
-
+        made = Gaussian(center, (halved(left @ others.mT) + torch.diag(beyond)).to(center))
+    return made, left.to(center), right.to(center)
