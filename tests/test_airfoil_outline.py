@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sciencegen.airfoil import chord, cst, fit, read_dat, selig
+from sciencegen.airfoil import chord, cst, fit, read_dat, selig, uiuc
 from sciencegen.airfoil.dat import parsed
 
 SHARP, BLUNT = -0.1036, -0.1015
@@ -103,6 +103,18 @@ def test_any_airfoil_in_any_order_and_place(order, by, last, camber, place, thic
     placed = scale * points @ turned + shift
     found = selig(ORDERS[order](placed, by % (2 * count - 3)))
     assert is_selig((found - shift) @ turned.T / scale, points, 1e-3 if "not repeated" in order else 1e-8)
+
+
+def test_airfoils_of_the_collection_come_back_from_every_order():
+    pytest.importorskip("aerosandbox")
+    for number, name in enumerate(uiuc.names()[::40]):
+        points = uiuc.coordinates(name)
+        np.testing.assert_array_equal(selig(points[::-1]), points)
+        nose = int(np.hypot(*(points - (points[0] + points[-1]) / 2).T).argmax())
+        blocks = np.concatenate([points[: nose + 1][::-1], points[nose:]])
+        np.testing.assert_array_equal(selig(blocks, nose + 1), points)
+        found = selig(rolled(points, number % len(points)))
+        assert max(off(found, points), off(points, found)) < 1e-4, name
 
 
 # --- texts ------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from scipy.interpolate import CubicSpline
 __all__ = ["Chord", "chord", "frame"]
 
 _FINE = 801
+_SHORTEST = 1e-12  # of the outline: ends that differ by rounding are two points to a spline
 
 
 class Chord(NamedTuple):
@@ -38,7 +39,8 @@ class Chord(NamedTuple):
 def chord(points: np.ndarray) -> Chord:
     """The chord of an outline ``(n, 2)`` in Selig's order."""
     tail = (points[0] + points[-1]) / 2
-    along = np.append(0, np.cumsum(np.hypot(*np.diff(points, axis=0).T)))
+    edges = np.hypot(*np.diff(points, axis=0).T)
+    along = np.append(0, np.cumsum(np.maximum(edges, _SHORTEST * edges.sum())))
     far = np.argmax(np.hypot(*(points - tail).T)).clip(1, len(points) - 2)
     stations = np.linspace(along[far - 1], along[far + 1], _FINE)
     near = CubicSpline(along, points)(stations)

@@ -111,7 +111,7 @@ def _without_header(table: rows.Table, what: str) -> tuple[rows.Table, int | Non
         raise ValueError(f"{what}: got {len(table.points)} rows; expected {table.count}, the number that the file "
                          "gives; is it whole?")
     whole = bool((first > 1).all() and (first % 1 == 0).all())
-    if re.fullmatch(r"\d+\s+0\d+", table.first):  # "23 012"; nobody writes a coordinate so
+    if re.fullmatch(r"\d+\s+0\d+|0\d+\s+\d+", table.first):  # "23 012"; nobody writes a coordinate so
         return _shorter(table._replace(name=table.first)), None
     if whole and first.sum() == len(rest):
         return _shorter(table), int(first[0])

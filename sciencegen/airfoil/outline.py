@@ -28,6 +28,7 @@ _CLEARLY = 1.5  # times as thick
 _CORNER = np.deg2rad(60.0)
 _TURN = np.deg2rad(40.0)  # at the ends of a base
 _UPRIGHT, _STEEP, _SHALLOW = 3.0, 1.7, 0.3  # height over length of an edge: a base that is open, closed, a surface
+_LONG = 5.0  # times as long as the next edge: a base that bends into its sides
 _NEAR = 0.05  # chords that belong to an end
 _BASE = 0.3  # chords: the largest there is (AH 93-W-480B has 0.23)
 _TOUCH = 2e-4  # chords between the ends of one pointed tail
@@ -152,12 +153,13 @@ def _from_tail(points: np.ndarray, ends: _Ends, closed: bool, what: str) -> np.n
 def _base(along: np.ndarray, slope: float) -> int:
     """How many points stand on a base before the corner at its end; ``along`` ``(n, 2)`` begins at the tail."""
     edges = np.diff(along, axis=0)
-    steep = np.abs(edges[:, 1]) > slope * np.abs(edges[:, 0])
+    steep, size = np.abs(edges[:, 1]) > slope * np.abs(edges[:, 0]), np.hypot(*edges.T)
     turns = np.arctan2(_cross(edges[:-1], edges[1:]), (edges[:-1] * edges[1:]).sum(1))
     for number in range(1, len(edges)):
         if not steep[number - 1] or along[number, 0] < 1 - _NEAR:
             return 0
-        if turns[number - 1] > _TURN:
+        bends = number == 1 and size[0] > max(_LONG * size[1], 10 * _TOUCH)
+        if turns[number - 1] > _TURN or bends:
             return number
     return 0
 

@@ -90,7 +90,8 @@ def table(text: str, what: str) -> Table:
     lines = _lines(text)
     places = [i for i, line in enumerate(lines) if line.row is not None]
     if not places:
-        raise ValueError(f"{what}: got no rows of two numbers; expected the x and y of an outline, a point a line")
+        like = next((f", but {line.text!r:.60}" for line in lines if re.search(r"\d", line.text)), "")
+        raise ValueError(f"{what}: got no rows of two numbers{like}; expected the x and y of a point a line")
     first, last = places[0], places[-1]
     head, body = lines[:first], lines[first : last + 1]
     rows = [line for line in body if line.row is not None]
