@@ -56,10 +56,9 @@ def files(study: FlowStudy, directory: Path, result: Result) -> None:
 
 def seconds(study: FlowStudy, count: int) -> float:
     """About how long a run takes on two cores."""
-    scores = study.spare * 2 * len(study.sampler.sigmas) + 1.5 * 6 * 3 * study.imagined + 60
-    flow = study.solver.time * (study.solver.cells / 24) ** 3
-    solves = count * flow + min(study.refined, count) * 6 * study.evaluations * 5
-    return 10 + 0.006 * count * study.bodies * scores + 0.35 * solves
+    sampled = study.spare * (0.5 + 0.018 * len(study.sampler.sigmas)) + 0.09 * study.imagined
+    solves = count + 2.2 * min(study.refined, count) * study.evaluations
+    return 10 + count * study.bodies * sampled + 0.25 * study.solver.time * (study.solver.cells / 24) ** 3 * solves
 
 
 def film(study: FlowStudy, result: Result) -> picture.Film | None:

@@ -205,7 +205,8 @@ class NBodyStudy(Study):
 
     def seconds(self, count: int) -> float:
         pairs, windows = self.bodies * (self.bodies - 1) / 2, 1 + (self.frames - 24) / 10
-        return 5 + 1.5 * count * (0.06 * pairs * windows + 0.02 * self.rollouts * self.bodies * self.frames / 96)
+        scores = 3 * len(self.sampler.sigmas)
+        return 5 + 1.5 * count * (0.005 * pairs * windows * scores + 7e-5 * self.rollouts * self.bodies * self.frames)
 
 
 def room(system: NBody) -> int:
