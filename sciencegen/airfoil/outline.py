@@ -2,7 +2,7 @@ r"""An airfoil's outline in Selig's order: from the trailing edge over the upper
 
 A loop of points may start anywhere and run either way. The chord is its longest diameter, unless the first point has
 one about as long. Of the two ends the trailing edge is the thinner one (the sum of the thicknesses at 2, 5 and 10 % of
-the chord from either end; of 2,172 airfoils of the UIUC collection all but eight have noses that are 1.5 to 70 times as
+the chord from either end; of 2,168 airfoils of the UIUC collection all but eight have noses that are 1.5 to 70 times as
 thick there as their tails), or the one that is pointed or cut off, or, where neither tells, the one at which the loop
 starts.
 

@@ -101,7 +101,6 @@ class _Asked:
         rows = _rows(self.answers[-1], angles)
         self.rows = np.concatenate([self.rows, rows[np.isfinite(rows).all(1)] if beside else rows])
 
-
     def about_the_largest_lift(self, cl: float) -> None:
         """Where ``cl`` is little more than the largest lift so far: it may be reached between two angles."""
         lifts = self.rows[np.isfinite(self.rows).all(1)]
