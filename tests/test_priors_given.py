@@ -135,6 +135,21 @@ def test_classifier_free_guidance_is_a_sum(kind):
     assert repr(alone + 2.5 * (known - alone)) == f"-1.5·{part} + 2.5·{name}.given(x[1:3])"
 
 
+def test_a_problem_asks_a_guided_prior_as_any_other():
+    """Guidance twice as strong as the condition: for Gaussians in closed form, here of two numbers given a third."""
+    layout, data = Layout(a=(1,), u=(1,), b=(1,)), FORMS["dense"].marginal(X[:3])
+    a, u, b = (layout[name] for name in ("a", "u", "b"))
+    energy = Denoiser(MLP(3, 8, 1), data, [a & b], given=[u]).double()
+    guided = 2.0 * energy.given(u) - energy.marginal(a & b).on(a & b)
+    value = torch.tensor([0.4], dtype=torch.float64)
+    sampler, seeds = Heun(karras(40, 0.01, 40.0, dtype=torch.float64)), torch.arange(3)
+    found = design(Problem(layout, guided).given(u=value), lambda a, **_: 0 * a[..., 0], 0.0, sampler, 3,
+                   seeds=seeds, progress=False)
+    exact = 2.0 * data.given(u).at(u, value) - data.marginal(a & b)
+    wanted = sampler(exact, sampler.noise(3, 2, seeds), seeds)
+    close(torch.tensor(found.samples.a.values[:, 0]).sort().values, wanted[:, 0].sort().values, 1e-8)
+
+
 @every
 def test_what_was_not_trained_is_refused_with_what_was(kind):
     with pytest.raises(ValueError, match=r"got 'x\[3:\]' given; expected one of the 2 parts .*: \[1, 2\] of 2; \[0\]"):

@@ -74,6 +74,8 @@ class Energy(nn.Module, abc.ABC):
 
         Its score is zero on what is given. TypeError where it is not known; :meth:`at` supplies the values.
         """
+        if not view.copies and self.takes(view.rows):  # it is given already, as in guidance without a classifier
+            return self
         raise TypeError(f"{self!r} given '{view}' is not known; expected a Gaussian or a network trained with that "
                         "part given (Denoiser(..., given=[...])); a joint prior is conditioned by invert or Moments")
 

@@ -28,7 +28,7 @@ Part = View | Sequence[int]
 
 
 class Preconditioned(Prior):
-    """What Denoiser and EnergyNet share: the Gaussian, what the network is to know, and the denoising loss.
+    """A network that corrects a Gaussian: its preconditioning, what it is to know, and its denoising loss.
 
     Arguments:
         net: ``(u (N, n), c (N, 1), keep (N, n)) -> (N, n)`` or, for an EnergyNet, ``(N,)``.
