@@ -13,7 +13,8 @@ from sciencegen import cli
 from sciencegen.physics.nbody import NBody
 from sciencegen.priors import Model, zoo
 from sciencegen.studies.nbody import prior
-from sciencegen.studies.nbody.prior import SMALL, Windows, parts, prior_layout, touches, train, turned, within
+from sciencegen.studies.nbody.prior import SMALL, Windows, parts, prior_layout, recipe, touches, turned, within
+from sciencegen.train import train
 
 D = torch.float64
 TINY = replace(SMALL, first={"channels": (8, 12)}, second={"channels": (8, 12), "extra": 8}, steps=4, batch=16)
@@ -121,7 +122,7 @@ def test_the_prior_takes_any_number_of_bodies_in_any_order():
 
 def test_training_lowers_the_loss_and_leads_through_the_disk_and_back(file, tmp_path):
     setup = replace(TINY, steps=60, rate=1e-2)
-    model = train(file, tmp_path, setup)
+    model = train(*recipe(file, setup), tmp_path)
     rows = torch.stack(Windows(prior.read(file, held_out=True), model.layout).__getitems__(range(24)))
     with torch.no_grad():
         loss = model.energy.loss(rows, torch.tensor(0.1), normal(*rows.shape).float())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from .options import Count, Device, Out, Overwrite, Partial, Seed, Whole, at_least
+from .own import design_model, is_model
 from .run import Asked, designed
 
 if TYPE_CHECKING:
@@ -140,16 +141,32 @@ def nbody(*, bodies: Whole = 4, frames: Whole = 44, count: Count = 50, seed: See
 
 
 @design.default
-def own(study: str, /, *, count: Count = 16, seed: Seed = 0, out: Out = Path("runs/own"), device: Device = "cpu",
-        overwrite: Overwrite = False, partial: Partial = False) -> None:
-    """Run a study: airfoil, flow, nbody (which have options of their own), or yours.
+def own(study: str, /, *, objective: Path | None = None, strength: float = 3.0, count: Count = 16, seed: Seed = 0,
+        steps: Whole = 32, out: Out = Path("runs/own"), device: Device = "cpu", overwrite: Overwrite = False,
+        partial: Partial = False) -> None:
+    """Run a study: airfoil, flow, nbody (which have options of their own), or yours; or use a prior of yours.
 
     Parameters
     ----------
     study
-        Your own as module:attribute: a study, or a function that makes one, in a module that is installed or in the
-        working directory.
+        The directory of a trained prior (`sciencegen train DATA`), with an --objective. Or a study of your own as
+        module:attribute: a study, or a function that makes one, in a module that is installed or in the working
+        directory.
+    objective
+        For a trained prior: a Python file with objective(**parts) -> (*B,), torch, low is good, and perhaps a list
+        `constraints` of functions (**parts) -> (*B,), at most 0 where they are met. The file is run, with all your
+        rights: read it first if it is somebody else's.
+    strength
+        For a trained prior: of the objective, in its standard deviations over the prior.
+    steps
+        For a trained prior: noise levels of the sampler.
     """
+    if is_model(study):
+        design_model(study, objective, strength, count, seed, steps, out, device, overwrite)
+        return
+    if objective is not None:
+        raise ValueError(f"got --objective {objective} for {study}; expected the directory of a trained prior with it: "
+                         "a study has its own")
     found = resolved(study)
     file = sys.modules[type(found).__module__].__file__
     asked = Asked.of(f"design {study}", None, count=count, seed=seed, device=device)

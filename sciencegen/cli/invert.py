@@ -14,6 +14,7 @@ from rich.console import Console
 from ..physics import SYSTEMS
 from .clock import spoken, watched
 from .options import Device, Out, Overwrite, Switch, Whole, at_least, seed
+from .own import said
 from .run import Asked
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def invert(name: Annotated[str, Parameter(help=f"The system: {OWN}; or the direc
     observations = observations or job.example(system, trained.layout, seed)
     job.check(trained, observations, system, count, seed, steps, law)
     out = claim(out or Path("runs") / f"invert_{short(name)}", overwrite)
+    said(trained)
     arguments = {"data": data, "example": example, "count": count, "seed": seed, "steps": steps, "law": law,
                  "model": model, "device": device}
     asked = _asked(name, arguments, system)

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from .clock import watched
 from .invert import OWN, short
-from .options import Device, Switch, Whole, at_least
+from .options import Device, Seed, Switch, Whole, at_least
+from .own import said, states_of, train_data
 
 if TYPE_CHECKING:
     from ..priors import Model
@@ -20,24 +21,62 @@ __all__ = ["train"]
 
 train = App(name="train", help="Train a prior; resumes where it was stopped.")
 
+Repeated = Annotated[tuple[str, ...], Parameter(negative="")]
+
 
 @train.default
-def train_system(name: Annotated[str, Parameter(help=f"The system: {OWN}.")], /, *, grid: Whole = 32,
-                 out: Path | None = None, steps: Whole | None = None, pairs: Whole | None = None,
-                 device: Device = "cpu") -> None:
-    """Train the prior of a system's pairs; poisson and darcy at 32 take 2 cores, most others a GPU.
+def train_own(data: Annotated[str, Parameter(help=f"A file or folder that `data describe` reads; or a system: {OWN}.")],
+              /, *, parts: str | None = None, window: Whole | None = None, stride: Whole = 1, periodic: str = "",
+              given: Repeated = (), dims: Repeated = (), group: str | None = None, out: Path | None = None,
+              steps: Whole | None = None, minutes: float | None = None, seed: Seed = 0, device: Device = "cpu",
+              grid: Whole = 32, pairs: Whole | None = None) -> None:
+    """Train a prior of your data, or of a system's pairs; goes on where it was stopped, or to more steps or minutes.
 
     Parameters
     ----------
-    grid
-        Cells along a side.
+    parts
+        Variables of the data, comma-separated: u,v,nu; all that vary with sample or time unless given.
+    window
+        Frames of a window of time; whole trajectories unless given.
+    stride
+        Frames from one window's start to the next.
+    periodic
+        Axes whose ends meet and along which the data may be shifted: x,y.
+    given
+        Parts that are to be known exactly where the others are asked for: nu; with :N the first N frames: u:2,nu.
+        Repeat it for several such questions.
+    dims
+        Axes of a dataset that no schema names, in the order of the file: NAME=sample,time,x. Repeat it for several.
+    group
+        The part of the file to read where there are several.
     out
-        Directory of the checkpoint and, at the end, of the model (OUT/model); runs/NAME_GRID unless given.
+        Directory of the checkpoint and, at the end, of the model (OUT/model); runs/NAME unless given.
     steps
-        Optimiser steps; the recipe's own unless given.
+        Optimiser steps, those before included; 10 minutes unless given, for a system its own.
+    minutes
+        How long to train, earlier trainings in OUT included.
+    seed
+        Of the split, the network and the training.
+    grid
+        Of a system: cells along a side.
     pairs
-        How many pairs to draw and solve, to train on; the recipe's own unless given.
+        Of a system: how many pairs to draw and solve, to train on; its own unless given.
     """
+    if Path(data).exists():
+        if not (parts is None or parts):
+            raise ValueError("got no --parts; expected names of variables, as u,nu")
+        states = states_of(Path(data), parts, window, stride, periodic, dims, group, seed)
+        train_data(states, given, out or Path("runs") / Path(data).stem, steps, minutes, seed, device)
+        return
+    for name, value in (("parts", parts), ("window", window), ("dims", dims), ("group", group), ("given", given)):
+        if value:
+            raise ValueError(f"got --{name} for {data}, which is no file; expected a file that is there, or a system "
+                             f"without it: {OWN}")
+    train_system(data, grid, out, steps, pairs, device)
+
+
+def train_system(name: str, grid: int, out: Path | None, steps: int | None, pairs: int | None, device: str) -> None:
+    """Train the prior of a system's pairs."""
     from dataclasses import replace
 
     from ..studies.pde import prior
@@ -54,7 +93,7 @@ def train_system(name: Annotated[str, Parameter(help=f"The system: {OWN}.")], /,
 
 @train.command(name="airfoil")
 def train_airfoil(*, data: Path = Path("datasets/airfoils.nc"), out: Path = Path("runs/airfoil_prior"),
-                  steps: Whole = 22_000) -> None:
+                  steps: Whole = 22_000, device: Device = "cpu") -> None:
     """Train the airfoil prior on the stored polars: about 40 minutes on 2 cores.
 
     Parameters
@@ -66,9 +105,10 @@ def train_airfoil(*, data: Path = Path("datasets/airfoils.nc"), out: Path = Path
     steps
         Optimiser steps.
     """
-    from ..studies.airfoil.prior import train as fit_prior
+    from ..studies.airfoil.prior import recipe
+    from ..train import train as train_prior
 
-    finish("airfoil", data, out, steps, lambda: fit_prior(data, out, steps))
+    finish("airfoil", data, out, steps, lambda: train_prior(*recipe(data, steps), out, device))
 
 
 @train.command(name="nbody")
@@ -90,10 +130,11 @@ def train_nbody(*, data: Path, out: Path = Path("runs/nbody_prior"), steps: Whol
     from dataclasses import replace
 
     from ..studies.nbody import prior
+    from ..train import train as train_prior
 
     setup = prior.FULL if full else prior.SMALL
     setup = setup if steps is None else replace(setup, steps=steps)
-    finish("nbody", data, out, setup.steps, lambda: prior.train(data, out, setup, device=device))
+    finish("nbody", data, out, setup.steps, lambda: train_prior(*prior.recipe(data, setup), out, device))
 
 
 @train.command(name="flow")
@@ -115,10 +156,11 @@ def train_flow(*, data: Path, out: Path = Path("runs/flow_prior"), steps: Whole 
     from dataclasses import replace
 
     from ..studies.flow import prior
+    from ..train import train as train_prior
 
     setup = prior.FULL if full else prior.SMALL
     setup = setup if steps is None else replace(setup, steps=steps)
-    finish("flow", data, out, setup.steps, lambda: prior.train(data, out, setup, device=device))
+    finish("flow", data, out, setup.steps, lambda: train_prior(*prior.recipe(data, setup), out, device))
 
 
 def finish(name: str, data: Path | None, out: Path, steps: int, make: Callable[[], Model]) -> None:
@@ -135,5 +177,6 @@ def finish(name: str, data: Path | None, out: Path, steps: int, make: Callable[[
             raise
         raise ValueError(f"got --data {data} ({error}); expected the file that datasets/ makes for it") from error
     model.save(out / "model", half=True)
+    said(model, always=True)
     words = f"; {model.training['verdict']}" if "verdict" in model.training else ""
     Console().print(f"the model is {out / 'model'}{words}", markup=False, soft_wrap=True)

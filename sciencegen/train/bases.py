@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import torch
-
 from ..exact import Gaussian
 from ..layout import View
 from ..metrics import tweedie_error
@@ -19,11 +17,11 @@ from ..states import States, by_part, candidates
 from .recipe import Data
 from .rows import some
 from .schedule import Levels
+from .verdict import knots
 
 __all__ = ["Choice", "chosen"]
 
 ROWS = 256  # held-out rows that are denoised
-LEVELS = 12
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def chosen(data: Data, gaussian: Gaussian | None, given: Sequence[View], levels:
         return Choice(by_part(data), "by part")
     found = {name: one for name, one in candidates(data).items() if _knows(one, given)}
     rows = some(data.valid, min(len(data.valid), ROWS), data.layout.size)
-    sigmas = levels((torch.arange(LEVELS) + 0.5) / LEVELS)
+    sigmas = knots(levels)
     errors = {name: float(tweedie_error(one.to(rows), rows, sigmas).mean()) for name, one in found.items()}
     best = min(errors, key=errors.get)
     return Choice(found[best], best, errors)

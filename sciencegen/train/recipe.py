@@ -67,6 +67,7 @@ class Training:
         steps, minutes: in total; 10 minutes where neither is said.
         width: of the network that is chosen.
         levels, batch, rate, decay, shares, precision, seed, every: as in :func:`fit`.
+        gated: let the network's correction count at each noise level as far as it helps there, on validation rows.
         facts: to be written into the model, JSON-ready.
     """
 
@@ -86,6 +87,7 @@ class Training:
     precision: torch.dtype | None = None
     seed: int = 0
     every: int = 250
+    gated: bool = True
     facts: tuple[tuple[str, Any], ...] = ()
 
     def views(self, layout: Layout) -> tuple[list[View], list[View]]:

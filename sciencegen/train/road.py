@@ -1,8 +1,8 @@
 """From states to a trained model with a card, by one function.
 
 The base Gaussian is the one of the candidates that denoises held-out rows best; the network learns what is beyond it,
-is chosen by its loss on held-out rows, and is only kept if it is better than its own Gaussian on rows that nothing was
-chosen by.
+is chosen by its loss on validation rows, counts at each noise level as far as it helps there, and is only kept if it is
+better than its own Gaussian on rows that nothing was chosen by.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..layout import Layout
+from ..nets.gated import Gated
 from ..nets.suited import suited
 from ..nets.zero import Zero
 from ..priors import EnergyNet
@@ -28,7 +30,7 @@ from .card import card
 from .fit import Trained, fit
 from .recipe import Data, Training
 from .scores import scores
-from .verdict import judged
+from .verdict import gates, judged, knots
 
 __all__ = ["train"]
 
@@ -56,7 +58,7 @@ def train(states: Data, how: Training | None = None, out: str | os.PathLike = "r
     choice = chosen(states, how.gaussian, how.views(layout)[1], how.levels)
     recipe = how.net or suited(layout, how.width, states.periodic)
     torch.manual_seed(how.seed)
-    prior = _prior(how, layout, choice, recipe).to(device or "cpu")
+    prior = _prior(how, layout, choice, recipe.build([recipe.path])).to(device or "cpu")
     trained = fit(prior, states.train, Path(out), how.steps, minutes=_minutes(how),
                   held_out=states.valid if len(states.valid) else None, batch=how.batch, rate=how.rate,
                   decay=how.decay, levels=how.levels, shares=how.shares, precision=how.precision, seed=how.seed,
@@ -66,21 +68,32 @@ def train(states: Data, how: Training | None = None, out: str | os.PathLike = "r
     return model
 
 
-def _prior(how: Training, layout: Layout, choice: Choice, recipe: Recipe) -> Prior:
+def _prior(how: Training, layout: Layout, choice: Choice, net: nn.Module) -> Prior:
     marginals, given = how.views(layout)
-    return how.kind(recipe.build([recipe.path]), choice.gaussian, marginals, how.levels.low, given)
+    return how.kind(net, choice.gaussian, marginals, how.levels.low, given)
 
 
 def _model(states: Data, how: Training, choice: Choice, recipe: Recipe, trained: Trained) -> Model:
-    """The model of what was trained, or of its Gaussian alone."""
-    nothing = Recipe(f"{Zero.__module__}.{Zero.__qualname__}", {"scalar": how.kind is EnergyNet})
-    base = _prior(how, states.layout, choice, nothing).to(next(trained.prior.parameters())).eval()
-    verdict = judged(trained.prior, base, states, trained.schedule)
-    prior, recipe = (trained.prior, recipe) if verdict.better else (base, nothing)
-    found = scores(prior, base, states, how)
-    facts = {**dict(how.facts), **verdict.facts(), **_facts(states, how, choice, trained), **found}
-    model = Model(states.layout, prior.cpu(), recipe, training=facts)
+    """The model of what was trained, as far as it is of use; of its Gaussian alone where it is not."""
+    layout, prior, like = states.layout, trained.prior, next(trained.prior.parameters())
+    base = _prior(how, layout, choice, Zero(how.kind is EnergyNet)).to(like).eval()
+    shares = gates(prior, base, states, how.levels) if how.gated else []
+    if shares:
+        where = (knots(how.levels).log() / 4).tolist()
+        inside = prior.net.net if how.kind is EnergyNet else prior.net
+        prior = _prior(how, layout, choice, Gated(inside, where, shares)).to(like).eval()
+        recipe = _recipe(Gated, net=recipe, knots=where, weights=shares)
+    verdict = judged(prior, base, states, how.levels)
+    if not verdict.better:
+        prior, recipe = base, _recipe(Zero, scalar=how.kind is EnergyNet)
+    facts = {**dict(how.facts), **verdict.facts(), **_facts(states, how, choice, trained), "gates": shares,
+             **scores(prior, base, states, how)}
+    model = Model(layout, prior.cpu(), recipe, training=facts)
     return replace(model, card=card(model))
+
+
+def _recipe(network: type[Zero] | type[Gated], **arguments: Any) -> Recipe:
+    return Recipe(f"{network.__module__}.{network.__qualname__}", arguments)
 
 
 def _facts(states: Data, how: Training, choice: Choice, trained: Trained) -> dict[str, Any]:

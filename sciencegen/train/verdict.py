@@ -1,24 +1,38 @@
-"""Whether a network is of use: its loss on held-out rows beside that of the Gaussian that it corrects."""
+"""Whether a network is of use, and at which noise levels: its denoising error beside that of its own Gaussian.
+
+At each level the correction that the network makes to the Gaussian is scaled by what makes the error on validation
+rows least (:mod:`sciencegen.nets.gated`), so that a short training does no harm where it has learned nothing. What is
+left of its use is then measured on test rows, by which nothing was chosen.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..priors.base import Prior
-from .held_out import HeldOut
-from .recipe import Data
-from .schedule import Schedule
+import torch
+from torch import Tensor
 
-__all__ = ["Verdict", "judged"]
+from ..energy import Energy
+from ..metrics import tweedie_error
+from ..noise import Noise
+from .recipe import Data
+from .rows import some
+from .schedule import Levels
+
+__all__ = ["KNOTS", "Verdict", "gates", "judged", "knots"]
+
+KNOTS = 12
+ROWS = 256
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Losses on the same held-out rows, or None where none were held out.
+    """Denoising errors on the same held-out rows, mean over noise levels, or None where none were held out.
 
     Attributes:
+        network, gaussian: errors, one for the identity.
         rows: which rows: test rows, else validation rows.
     """
 
@@ -36,12 +50,12 @@ class Verdict:
         """The verdict in a sentence."""
         if self.network is None:
             return "NOTHING WAS HELD OUT: whether the network is better than its own Gaussian is not known"
-        figures = f"{self.network:.3f} against {self.gaussian:.3f} on {self.rows} rows"
+        figures = f"{self.network:.4g} against {self.gaussian:.4g} on {self.rows} rows"
         if not self.better:
             return (f"THE NETWORK IS NO BETTER THAN ITS OWN GAUSSIAN ({figures}): the model is that Gaussian alone; "
                     "train longer, on more data, or take another network")
         share = 100 * self.network / self.gaussian
-        return f"the network's denoising error is {share:.1f} % of its Gaussian's ({figures})"
+        return f"the network's denoising error is {share:.1f} % of its own Gaussian's ({figures})"
 
     def facts(self) -> Mapping[str, Any]:
         """Itself, JSON-ready."""
@@ -49,10 +63,36 @@ class Verdict:
                 "held_out": {"rows": self.rows, "network": self.network, "gaussian": self.gaussian}}
 
 
-def judged(network: Prior, base: Prior, data: Data, schedule: Schedule) -> Verdict:
+def knots(levels: Levels) -> Tensor:
+    """Noise levels that are looked at, ``(KNOTS,)`` rising, each for an equal share of a training's."""
+    return levels((torch.arange(KNOTS) + 0.5) / KNOTS)
+
+
+def gates(network: Energy, base: Energy, data: Data, levels: Levels) -> list[float]:
+    """By knot the share of the network's correction that denoises validation rows best, 0 to 1; all without any."""
+    if not len(data.valid):
+        return [1.0] * KNOTS
+    clean = _held(network, data.valid, data.layout.size)
+    noise, found = Noise(torch.arange(len(clean)) + 2**40).to(clean.device), []
+    with torch.no_grad():
+        for k, sigma in enumerate(knots(levels).tolist()):
+            x = clean + sigma * noise.at(k).normal(clean.shape[-1], clean.dtype)
+            plain = base.mean(x, sigma)
+            step = network.mean(x, sigma) - plain
+            wanted = ((clean - plain) * step).sum(dtype=torch.float64) / step.square().sum(dtype=torch.float64)
+            found.append(float(wanted.nan_to_num(0.0).clamp(0, 1)))
+    return found
+
+
+def judged(network: Energy, base: Energy, data: Data, levels: Levels) -> Verdict:
     """The verdict on a network by rows that nothing was chosen by, as far as there are some."""
-    for rows, name in ((data.test, "test"), (data.valid, "validation")):
+    choices: Sequence[tuple[Any, str]] = ((data.test, "test"), (data.valid, "validation"))
+    for rows, name in choices:
         if len(rows):
-            held = HeldOut(rows, schedule)
-            return Verdict(held(network), held(base), name)
+            clean = _held(network, rows, data.layout.size)
+            return Verdict(*(float(tweedie_error(one, clean, knots(levels)).mean()) for one in (network, base)), name)
     return Verdict()
+
+
+def _held(network: Energy, rows: Any, size: int) -> Tensor:
+    return some(rows, min(len(rows), ROWS), size).to(next(network.parameters()))

@@ -13,7 +13,6 @@ and Data Analysis" (Silverman, 1986), https://doi.org/10.1201/9781315140919, sec
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import torch
 import xarray
@@ -23,10 +22,10 @@ from ...airfoil import cst
 from ...airfoil.aero import NeuralFoil
 from ...exact import Gaussian
 from ...layout import Layout, Variable
-from ...priors import EnergyNet, Model, Recipe
-from ...train import Levels, fit
+from ...priors import EnergyNet, Recipe
+from ...train import Levels, Packed, Training
 
-__all__ = ["blends", "condition_layout", "polars", "recorded", "require_condition", "train"]
+__all__ = ["blends", "condition_layout", "polars", "recipe", "recorded", "require_condition"]
 
 QUANTITIES = ("cl", "log_cd", "cm", "confidence")
 LARGEST_BLEND = 0.6
@@ -86,9 +85,9 @@ def require_condition(layout: Layout) -> None:
                          "train airfoil'")
 
 
-def train(file: str | os.PathLike, directory: str | os.PathLike, steps: int = 22_000, count: int = 160_000,
-          width: int = 240, depth: int = 4, seed: int = 0) -> Model:
-    """Train the prior on ``file`` (datasets/airfoils.nc): 40 minutes on 2 cores, resumable from ``directory``."""
+def recipe(file: str | os.PathLike, steps: int = 22_000, count: int = 160_000, width: int = 240, depth: int = 4,
+           seed: int = 0) -> tuple[Packed, Training]:
+    """What to train on, from ``file`` (datasets/airfoils.nc), and how: 40 minutes on 2 cores."""
     with xarray.open_dataset(file) as data:
         alpha = torch.tensor(data.alpha.values, dtype=torch.float32)
     rows = recorded(file, "train")
@@ -97,13 +96,11 @@ def train(file: str | os.PathLike, directory: str | os.PathLike, steps: int = 22
     new_rows = {"shape": new, "polar": polars(new, log_re, alpha), "log_re": log_re}
     layout = condition_layout(rows, alpha)
     states = layout.pack(**{k: torch.cat([rows[k], new_rows[k]]) for k in rows}).float()
-    data = Gaussian(states.mean(0), torch.cov(states.double().T).float() + FLOOR * torch.eye(layout.size))
-    torch.manual_seed(seed)
-    recipe = Recipe("sciencegen.nets.mlp.ScalarMLP", {"size": layout.size, "width": width, "depth": depth})
-    energy = EnergyNet(recipe.build(), data, marginals=[layout["shape"]])
-    trained = fit(energy, states, Path(directory), steps, rate=2e-3, levels=Levels(center=0.22, spread=1.8),
-                  shares=(0.75, 0.25), decay=1e-3, seed=seed, every=500)
-    facts = {"data": "UIUC airfoils, NeuralFoil polars (datasets/airfoils.nc)", "real_rows": len(rows["shape"]),
-             "blended_rows": len(new), "steps": steps, "seed": seed,
-             "loss": float(trained.history.loss[-500:].mean())}
-    return Model(layout, trained.prior, recipe, training=facts)
+    held = [layout.pack(**recorded(file, split)).float() for split in ("valid", "test")]
+    net = Recipe("sciencegen.nets.mlp.ScalarMLP", {"size": layout.size, "width": width, "depth": depth})
+    gaussian = Gaussian(states.mean(0), torch.cov(states.double().T).float() + FLOOR * torch.eye(layout.size))
+    notes = (f"UIUC airfoils, NeuralFoil polars (datasets/airfoils.nc): {len(rows['shape'])} real rows, {len(new)} "
+             "blended ones",)
+    how = Training(EnergyNet, net, gaussian, (("shape",),), steps=steps, batch=256, rate=2e-3, decay=1e-3, gated=False,
+                   levels=Levels(center=0.22, spread=1.8), shares=(0.75, 0.25), seed=seed, every=500)
+    return Packed(layout, states, *held, notes=notes), how

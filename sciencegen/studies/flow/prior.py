@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import h5py
 import torch
@@ -23,10 +22,10 @@ from ...airfoil.wing_fit import REACH
 from ...exact import Gaussian
 from ...layout import Layout, Variable, View
 from ...physics import pool
-from ...priors import Denoiser, Model, Recipe
-from ...train import Levels, fit
+from ...priors import Denoiser, Recipe
+from ...train import Levels, Packed, Training
 
-__all__ = ["FULL", "REACH", "SMALL", "Setup", "distance", "image", "parts", "prior_layout", "read", "train"]
+__all__ = ["FULL", "REACH", "SMALL", "Setup", "distance", "image", "parts", "prior_layout", "read", "recipe"]
 
 STEP = 2  # frames of a file from one frame of a state to the next
 LATE = 12  # last frames of a file's history over which a force is averaged
@@ -146,22 +145,20 @@ def energy(setup: Setup, layout: Layout, data: Gaussian) -> tuple[Denoiser, Reci
     return Denoiser(recipe.build(), data, parts(layout), lowest=setup.levels.low), recipe
 
 
-def train(file: str | os.PathLike, directory: str | os.PathLike, setup: Setup = SMALL, *, device: str = "cpu",
-          seed: int = 0) -> Model:
-    """Train the prior on ``file`` (datasets/make_flows.py), resumable from ``directory``.
+def recipe(file: str | os.PathLike, setup: Setup = SMALL, seed: int = 0) -> tuple[Packed, Training]:
+    """What to train on, from ``file`` (datasets/make_flows.py), and how.
 
     :data:`SMALL` takes about two hours on one core with bfloat16 units. :data:`FULL` is meant for a GPU, in pieces of
-    any length (an interrupt ends a piece); it was never run.
+    any length (an interrupt ends a piece); it was never run. One case in twenty is held out.
     """
     layout, states = prior_layout(setup.factor), read(file, setup.factor)
-    rows = layout.pack(**states)
-    sizes = [v.size for v in layout.variables.values()]
-    data = gaussian(rows, sizes)
-    torch.manual_seed(seed)
-    start, recipe = energy(setup, layout, data)
-    trained = fit(start.to(device), rows, Path(directory), setup.steps, batch=setup.batch, rate=setup.rate,
-                  levels=setup.levels, shares=SHARES, precision=torch.bfloat16, seed=seed, every=200)
-    facts = {"cases": len(rows) // 4, "states": len(rows), "steps": setup.steps, "batch": setup.batch,
-             "rate": setup.rate, "seed": seed, "loss": float(trained.history.loss[-200:].mean()),
-             "seconds": float(trained.history.seconds[-1])}
-    return Model(layout, trained.prior.cpu(), recipe, training=facts)
+    rows = layout.pack(**states).unflatten(0, (4, -1))
+    cases = rows.shape[1]
+    sizes = [cases - 2 * (cases // 40), cases // 40, cases // 40]
+    train, valid, test = (part.flatten(0, 1) for part in rows.split(sizes, 1))
+    data = gaussian(train, [v.size for v in layout.variables.values()])
+    _, net = energy(setup, layout, data)
+    how = Training(net=net, gaussian=data, marginals=tuple((view,) for view in parts(layout)), steps=setup.steps,
+                   batch=setup.batch, rate=setup.rate, levels=setup.levels, shares=SHARES, precision=torch.bfloat16,
+                   seed=seed, every=200, gated=False, facts=(("cases", cases),))
+    return Packed(layout, train, valid, test), how

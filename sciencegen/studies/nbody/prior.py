@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -24,10 +23,10 @@ from torch.utils.data import Dataset
 from ...exact import Gaussian
 from ...layout import Layout, Variable, View
 from ...physics.nbody import NBody
-from ...priors import Denoiser, Model, Recipe
-from ...train import Levels, fit
+from ...priors import Denoiser, Recipe
+from ...train import Levels, Packed, Training
 
-__all__ = ["FULL", "SMALL", "Setup", "Windows", "energy", "parts", "prior_layout", "read", "train", "within"]
+__all__ = ["FULL", "SMALL", "Setup", "Windows", "energy", "parts", "prior_layout", "read", "recipe", "within"]
 
 PLACE, SPEED = 0.23, 0.29  # the spreads of a coordinate and of a component of the velocity, box units
 SHARES = (0.6, 0.12, 0.08, 0.08, 0.05, 0.03, 0.02, 0.02)  # of a batch, for the joint and for each of parts()
@@ -168,21 +167,21 @@ def within(whole: Denoiser, frames: int, bodies: int) -> Denoiser:
     return Denoiser(whole.net.among(bodies), unit(prior_layout(frames, bodies).size), lowest=whole.lowest).eval()
 
 
-def train(file: str | os.PathLike, directory: str | os.PathLike, setup: Setup = SMALL, *, device: str = "cpu",
-          seed: int = 0) -> Model:
-    """Train the prior on ``file`` (datasets/make_nbody.py), resumable from ``directory``.
+def recipe(file: str | os.PathLike, setup: Setup = SMALL, seed: int = 0) -> tuple[Packed, Training]:
+    """What to train on, from ``file`` (datasets/make_nbody.py), and how.
 
     :data:`SMALL` takes about an hour on one core with bfloat16 units. :data:`FULL` is meant for a GPU, in pieces of
     any length (an interrupt ends a piece); it was never run.
     """
-    flights = read(file)
+    flights, held = read(file), read(file, held_out=True)
     layout = prior_layout(bodies=flights.shape[2])
-    torch.manual_seed(seed)
-    start, recipe = energy(setup, flights.shape[2], layout)
     rows = Windows(flights, layout, setup.touching)
-    trained = fit(start.to(device), rows, Path(directory), setup.steps, batch=setup.batch, rate=setup.rate,
-                  levels=setup.levels, shares=SHARES, precision=torch.bfloat16, seed=seed, every=200)
-    facts = {"flights": len(flights), "windows": len(rows.flight), "touching": setup.touching, "positions": 8,
-             "steps": setup.steps, "batch": setup.batch, "rate": setup.rate, "seed": seed,
-             "loss": float(trained.history.loss[-200:].mean()), "seconds": float(trained.history.seconds[-1])}
-    return Model(layout, trained.prior.cpu(), recipe, training=facts)
+    half = -(-len(held) // 2)
+    others = [Windows(part, layout) if len(part) else torch.zeros(0, layout.size)
+              for part in (held[:half], held[half:])]
+    facts = {"flights": len(flights), "windows": len(rows.flight), "touching": setup.touching, "positions": 8}
+    made, net = energy(setup, flights.shape[2], layout)
+    how = Training(net=net, gaussian=made.data, marginals=tuple((view,) for view in parts(layout)), steps=setup.steps,
+                   batch=setup.batch, rate=setup.rate, levels=setup.levels, shares=SHARES, precision=torch.bfloat16,
+                   seed=seed, every=200, gated=False, facts=tuple(facts.items()))
+    return Packed(layout, rows, *others), how
