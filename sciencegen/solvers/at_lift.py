@@ -33,7 +33,6 @@ NEAR, FAR = (-0.5, 0.0, 0.5), (-1.5, -1.0, 1.0, 1.5)
 FINE, STEPS = 0.05, 5  # degrees between the two angles that are read off; tries to bracket the lift with them
 PEAK = 0.03  # of lift, by which the largest at half degrees may miss the largest there is
 VALUES = ("cl", "cd", "cm", "alpha")
-NOTHING = dict.fromkeys(VALUES, np.nan)
 BAD = (Status.MISSING, Status.CRASHED, Status.TIMEOUT, Status.UNCONVERGED)
 
 
