@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import os
 import random
 import sys
@@ -36,7 +35,7 @@ class Line:
         return " ".join(self.line.split()[:2])
 
     def __str__(self) -> str:
-        return f"sciencegen {self.line}"
+        return f"{self.kind}: sciencegen {self.line}"
 
 
 def objective(text: str, says: str = "expected") -> Line:
@@ -112,10 +111,10 @@ WRONG = (
 
 
 def cases(seed: int) -> Iterator[Line]:
-    """All lines in some order, again and again."""
+    """All lines, in some order."""
     order = list(WRONG)
     random.Random(seed).shuffle(order)
-    return itertools.cycle(order)
+    return iter(order)
 
 
 def answer(case: Line) -> tuple[int, str, str, list[str]]:
