@@ -145,6 +145,6 @@ again.samples.identical(result.samples)
 best = result.samples.isel(sample=slice(3)).assign(fun=("sample", result.fun[:3]))
 verified = report.confirm(study, best, best=3)
 print(verified.xfoil_cd.attrs["message"])
-for i in range(3):
+for i in range(best.sizes["sample"]):
     ours, theirs = 1e4 * result.fun[i], 1e4 * verified.xfoil_fun.values[i]
     print(f"design {i + 1}: NeuralFoil {ours:.1f} counts, XFOIL {theirs:.1f}")
