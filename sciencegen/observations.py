@@ -140,7 +140,7 @@ class Observations:
         """
         path = Path(path)
         if isolated:
-            in_child(path, lambda beat: cls.load(path) and None)
+            in_child(path, lambda beat: (cls.load(path), None)[1])
         if not path.exists():
             raise FileNotFoundError(f"got no file {path}; expected an HDF5 file of observations")
         try:

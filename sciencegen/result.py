@@ -125,9 +125,11 @@ class Result:
         ``isolated``: a process of its own reads it first, as :func:`sciencegen.io.open` says.
         """
         if isolated:
-            in_child(path, lambda beat: cls.load(path) and None)
+            in_child(path, lambda beat: (cls.load(path), None)[1])
         with guarded(path, "a file", "one that Result.save wrote", "name a result.nc, or make it again"):
             parts = netcdf.tree(path)
+            if parts["samples"].sizes.get("sample") != parts[""].fun.size:
+                raise ValueError("samples and scores of different numbers")
             more, root, attrs = {k: parts[k] for k in _MORE if k in parts}, parts[""], parts[""].attrs
             return cls(parts["samples"], root.fun.values, root.success.values.astype(bool), int(attrs["status"]),
                        str(attrs["message"]), int(attrs["nfev"]), parts["history"], root.seeds.values,

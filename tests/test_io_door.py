@@ -460,3 +460,13 @@ def test_variables_of_netcdf3_in_the_same_bytes_are_refused(tmp_path):
     (tmp_path / "x.nc").write_bytes(whole.replace(second, first))
     with pytest.raises(ValueError, match="in the same bytes"):
         io.open(tmp_path / "x.nc")
+
+
+def test_a_message_is_one_line_whatever_a_file_says(tmp_path):
+    def make(file):
+        file["u"] = U
+        file["u"].attrs["valid_range"] = np.zeros(1000)
+    with pytest.raises(ValueError, match="'u' with valid_range") as raised:
+        io.open(hdf5(tmp_path / "x.h5", make), dims=DIMS)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 1500

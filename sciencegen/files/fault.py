@@ -10,7 +10,7 @@ from contextlib import contextmanager
 __all__ = ["Fault", "fault", "guarded"]
 
 MENDED_BY_OTHERS = (FileNotFoundError, PermissionError, ImportError)  # their own words say what to do
-LONGEST = 300  # characters of a library's own words that are passed on
+LONGEST, MOST = 300, 600  # characters of a library's own words that are passed on, and of a part of a message
 
 
 class Fault(ValueError):
@@ -18,8 +18,8 @@ class Fault(ValueError):
 
 
 def fault(path: str | os.PathLike, got: str, expected: str, advice: str) -> Fault:
-    """The error to raise."""
-    return Fault(f"{path}: got {got}; expected {expected}; {advice}")
+    """The error to raise, one line whatever a file put into it."""
+    return Fault(f"{path}: got {_line(got)}; expected {_line(expected)}; {_line(advice)}")
 
 
 @contextmanager
@@ -50,6 +50,12 @@ def _translated(path: str | os.PathLike, what: str, expected: str, advice: str, 
         return fault(path, "an HDF5 file that another program has open for writing", "a finished one",
                      "wait until it is closed, or copy it")
     return fault(path, f"{what} that cannot be read ({text})", expected, advice)
+
+
+def _line(text: str) -> str:
+    """A text on one line and of a length that one reads."""
+    text = " ".join(text.split())
+    return text if len(text) <= MOST else f"{text[: MOST - 3]}..."
 
 
 def _words(error: Exception) -> str:

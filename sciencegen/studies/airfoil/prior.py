@@ -15,12 +15,12 @@ from __future__ import annotations
 import os
 
 import torch
-import xarray
 from torch import Tensor
 
 from ...airfoil import cst
 from ...airfoil.aero import NeuralFoil
 from ...exact import Gaussian
+from ...files import netcdf
 from ...layout import Layout, Variable
 from ...priors import EnergyNet, Recipe
 from ...train import Levels, Packed, Training
@@ -34,8 +34,8 @@ FLOOR = 1e-4
 
 def recorded(file: str | os.PathLike, split: str) -> dict[str, Tensor]:
     """Rows of ``datasets/airfoils.nc``: ``shape (N, 18)``, ``polar (N, 25, 4)``, ``log_re (N,)``, a row a condition."""
-    with xarray.open_dataset(file) as data:
-        data = data.isel(airfoil=(data.split == split).values).load()
+    data = netcdf.tree(file)[""]
+    data = data.isel(airfoil=(data.split == split).values)
     polar = torch.stack([torch.tensor(data[q].values) for q in QUANTITIES], dim=-1).float()
     shape = torch.tensor(data["shape"].values).float()[:, None].expand(*polar.shape[:2], -1)
     log_re = torch.tensor(data["reynolds"].values).double().log10().float()
@@ -88,8 +88,7 @@ def require_condition(layout: Layout) -> None:
 def recipe(file: str | os.PathLike, steps: int = 22_000, count: int = 160_000, width: int = 240, depth: int = 4,
            seed: int = 0) -> tuple[Packed, Training]:
     """What to train on, from ``file`` (datasets/airfoils.nc), and how: 40 minutes on 2 cores."""
-    with xarray.open_dataset(file) as data:
-        alpha = torch.tensor(data.alpha.values, dtype=torch.float32)
+    alpha = torch.tensor(netcdf.tree(file)[""].alpha.values, dtype=torch.float32)
     rows = recorded(file, "train")
     new = blends(rows["shape"].unique(dim=0), count, seed)
     log_re = 5 + 2 * torch.rand(len(new), generator=torch.Generator().manual_seed(seed + 1))

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from rich.table import Table
 
 from ...airfoil.conditions import Point
-from ...files import replacing
+from ...files import netcdf, replacing
 from ...result import Result
 from ...solvers import Isolated, Solver, SolverResult
 from ...solvers.at_lift import ByAngle
@@ -105,7 +105,7 @@ def words(run: str | os.PathLike) -> dict[str, xarray.Dataset]:
     best, folder, found = read(run).samples["shape"].values, Path(run), {}
     for file in (folder / "verified.nc", *sorted(folder.glob("verify_*.nc"))):  # the first: XFOIL's, by the design job
         if file.is_file():
-            said = xarray.load_dataset(file, engine="h5netcdf")
+            said = netcdf.tree(file)[""]
             same = "shape" not in said or np.array_equal(said["shape"], best[: len(said["shape"])])
             found |= {file.stem.removeprefix("verify_").replace("verified", "xfoil"): said} if same else {}
     return found

@@ -14,12 +14,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import h5py
 import torch
 from torch import Tensor
 
 from ...airfoil.wing_fit import REACH
 from ...exact import Gaussian
+from ...files import fault
+from ...files.hdf5 import hdf5, whole
 from ...layout import Layout, Variable, View
 from ...physics import pool
 from ...priors import Denoiser, Recipe
@@ -97,10 +98,11 @@ def read(file: str | os.PathLike, factor: int = 2) -> dict[str, Tensor]:
     Two of each case, a frame apart, then the mirror images of both: cases first, ``reshape(4, N, ...)``.
     ValueError if the file is another.
     """
-    with h5py.File(file) as data:
+    whole(file)
+    with hdf5(file) as data:
         missing = {"flow", "distance", "history", "reynolds", "status"} - set(data)
         if missing:
-            raise ValueError(f"got {file} without {sorted(missing)}; expected a file that datasets/make_flows.py wrote")
+            raise fault(file, f"no {sorted(missing)}", "a file that datasets/make_flows.py wrote", "make it by that")
         good = (data["status"][:] == 0).nonzero()[0]
         chunks = [torch.from_numpy(data["flow"][good[i : i + BATCH]]) for i in range(0, len(good), BATCH)]
         flow = torch.cat([pool(chunk, factor) if factor > 1 else chunk for chunk in chunks])

@@ -15,12 +15,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import h5py
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...exact import Gaussian
+from ...files import fault
+from ...files.hdf5 import hdf5, whole
 from ...layout import Layout, Variable, View
 from ...physics.nbody import NBody
 from ...priors import Denoiser, Recipe
@@ -78,10 +79,11 @@ def read(file: str | os.PathLike, held_out: bool = False) -> Tensor:
 
     ValueError if the file holds no trajectories.
     """
-    with h5py.File(file) as data:
+    whole(file)
+    with hdf5(file) as data:
         if "trajectory" not in data or data["trajectory"].ndim != 4 or data["trajectory"].shape[-1] != 4:
-            raise ValueError(f"got {file} without trajectories (sample, time, body, feature); expected a file that "
-                             "datasets/make_nbody.py wrote")
+            raise fault(file, "a file without trajectories (sample, time, body, feature)",
+                        "a file that datasets/make_nbody.py wrote", "make it by that")
         count = len(data["trajectory"])
         split = count - max(round(HELD_OUT * count), 1)
         return torch.from_numpy(data["trajectory"][split:] if held_out else data["trajectory"][:split]).float()
