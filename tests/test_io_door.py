@@ -470,3 +470,14 @@ def test_a_message_is_one_line_whatever_a_file_says(tmp_path):
         io.open(hdf5(tmp_path / "x.h5", make), dims=DIMS)
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 1500
+
+
+def test_a_result_whose_samples_have_no_number_is_none(tmp_path):
+    samples = xarray.Dataset({"u": (("sample", "x"), U[0])})
+    result = Result(samples, np.arange(5.0), np.ones(5, bool), 0, "done", 1, xarray.Dataset(), np.arange(5))
+    path = result.save(tmp_path / "result.nc")
+    assert len(Result.load(path, isolated=True)) == 5
+    with h5py.File(path, "a") as file:
+        file.move("samples/sample", "samples/draw") if "sample" in file["samples"] else file.move("sample", "draw")
+    with pytest.raises(ValueError, match="expected"):
+        Result.load(path)
