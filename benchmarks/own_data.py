@@ -128,7 +128,7 @@ def main() -> None:
         write(out / "own.h5", 20 if options.quick else 200)
     states = States(out / "own.h5", PARTS, WINDOW, symmetries=(Shift(("x", "y")),))
     start, spent = time.perf_counter(), time.process_time()
-    model = train(states, Training(steps=steps, minutes=minutes, rate=2e-3), out)
+    model = train(states, Training(steps=steps, minutes=minutes), out)
     timing = {"wall_s": time.perf_counter() - start, "cpu_s": time.process_time() - spent}
     linear = model.energy.gaussian()
     found = compared(model, states, linear, cases, members, 4 if options.quick else 20)

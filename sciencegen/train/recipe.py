@@ -81,7 +81,7 @@ class Training:
     width: int | None = None
     levels: Levels = Levels()  # frozen
     batch: int = 32
-    rate: float = 1e-3
+    rate: float = 2e-3
     decay: float = 0.0
     shares: tuple[float, ...] | None = None
     precision: torch.dtype | None = None
