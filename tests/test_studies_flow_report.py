@@ -23,7 +23,7 @@ from sciencegen.studies import report
 from sciencegen.studies.ensemble import Ensemble
 from sciencegen.studies.flow.compose import enlarge
 from sciencegen.studies.flow.picture import shoot, vorticity
-from sciencegen.studies.flow.prior import SMALL, distance, energy, image, prior_layout, read
+from sciencegen.studies.flow.prior import distance, energy, image, network, prior_layout, read
 from sciencegen.studies.flow.study import FlowStudy
 from sciencegen.studies.stages import Decode, Solve
 
@@ -136,9 +136,9 @@ def test_vorticity_is_that_of_a_turning_disc_and_its_picture_is_in_place():
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
     """An untrained prior on disk: flows like one that was solved."""
-    setup = replace(SMALL, channels=(16, 16, 16), blocks=(1, 1, 1))
+    recipe = network(LAYOUT, channels=(16, 16, 16), blocks=(1, 1, 1))
     flow = LAYOUT.pack(**{k: v[2] for k, v in read(FLOWS).items()})
-    made, recipe = energy(setup, LAYOUT, Gaussian(flow, torch.full_like(flow, 1e-3)))
+    made = energy(recipe, LAYOUT, Gaussian(flow, torch.full_like(flow, 1e-3)))
     path = tmp_path_factory.mktemp("model") / "flow"
     Model(LAYOUT, made, recipe).save(path)
     return path
@@ -185,8 +185,8 @@ def test_a_design_from_the_command_line_is_whole(monkeypatch, capsys, tmp_path, 
 
 
 def test_designs_without_a_body_end_the_run_in_words(monkeypatch, capsys, tmp_path):
-    made, recipe = energy(replace(SMALL, channels=(16, 16, 16), blocks=(1, 1, 1)), LAYOUT,
-                          Gaussian(torch.full((LAYOUT.size,), 5.0), torch.full((LAYOUT.size,), 1e-3)))
+    recipe = network(LAYOUT, channels=(16, 16, 16), blocks=(1, 1, 1))
+    made = energy(recipe, LAYOUT, Gaussian(torch.full((LAYOUT.size,), 5.0), torch.full((LAYOUT.size,), 1e-3)))
     Model(LAYOUT, made, recipe).save(tmp_path / "model")
     code, out, err = called(monkeypatch, capsys, "design", "flow", "--count", 1, "--spare", 2, "--model",
                             tmp_path / "model", "--out", tmp_path / "out")

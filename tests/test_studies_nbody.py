@@ -19,7 +19,7 @@ from sciencegen.physics.reversal import backwards, headed, parted
 from sciencegen.priors import Model
 from sciencegen.result import Result
 from sciencegen.studies.nbody import compose as composing
-from sciencegen.studies.nbody.prior import SMALL, energy, prior_layout
+from sciencegen.studies.nbody.prior import energy, network, prior_layout
 from sciencegen.studies.nbody.study import SPEED, NBodyStudy, few_steps, to_centre
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
@@ -253,7 +253,7 @@ def test_a_law_is_one_more_term_of_the_question():
 
 def test_a_trained_prior_s_parts_are_its_marginals():
     """`Known.of` takes the cheaper network of a part, which gives the marginal's numbers."""
-    trained, _ = energy(SMALL)
+    trained = energy(network(), LAYOUT)
     known, flight = composing.Known.of(LAYOUT, trained.eval().requires_grad_(False)), LAYOUT["trajectory"]
     for view, cheap in ((flight[:14], known.pair_overlap), (flight[:, 0], known.single),
                         (flight[:14, 0], known.single_overlap)):
@@ -267,9 +267,9 @@ def test_a_trained_prior_s_parts_are_its_marginals():
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
     """An untrained prior on disk."""
-    made, recipe = energy(SMALL)
+    recipe = network()
     path = tmp_path_factory.mktemp("model") / "nbody"
-    Model(LAYOUT, made, recipe).save(path)
+    Model(LAYOUT, energy(recipe, LAYOUT), recipe).save(path)
     return path
 
 

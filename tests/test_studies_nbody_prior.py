@@ -13,11 +13,11 @@ from sciencegen import cli
 from sciencegen.physics.nbody import NBody
 from sciencegen.priors import Model, zoo
 from sciencegen.studies.nbody import prior
-from sciencegen.studies.nbody.prior import SMALL, Windows, parts, prior_layout, recipe, touches, turned, within
+from sciencegen.studies.nbody.prior import Windows, network, parts, prior_layout, recipe, touches, turned, within
 from sciencegen.train import train
 
 D = torch.float64
-TINY = replace(SMALL, first={"channels": (8, 12)}, second={"channels": (8, 12), "extra": 8}, steps=4, batch=16)
+TINY = network(channels=(8, 12), extra=8)
 
 
 def flights(count=20, frames=30, bodies=2, seed=0):
@@ -97,7 +97,7 @@ def test_a_file_is_parted_into_flights_to_train_on_and_others(file):
 
 @torch.no_grad()
 def test_a_part_costs_less_within_and_is_the_same():
-    whole = prior.energy(TINY)[0].double()
+    whole = prior.energy(TINY, prior_layout()).double()
     awake(whole.net)
     layout, sigma = prior_layout(), torch.tensor(0.3, dtype=D)
     x = normal(3, layout.size)
@@ -110,7 +110,7 @@ def test_a_part_costs_less_within_and_is_the_same():
 
 @torch.no_grad()
 def test_the_prior_takes_any_number_of_bodies_in_any_order():
-    whole = prior.energy(TINY)[0].double()
+    whole = prior.energy(TINY, prior_layout()).double()
     awake(whole.net)
     many, layout, sigma = within(whole, 7, 4).double(), prior_layout(7, 4), torch.tensor(0.3, dtype=D)
     x, order = normal(3, layout.size).unflatten(-1, (7, 4, 4)), torch.tensor([2, 0, 3, 1])
@@ -121,8 +121,8 @@ def test_the_prior_takes_any_number_of_bodies_in_any_order():
 # --- training -----------------------------------------------------------------------------------------------------
 
 def test_training_lowers_the_loss_and_leads_through_the_disk_and_back(file, tmp_path):
-    setup = replace(TINY, steps=60, rate=1e-2)
-    model = train(*recipe(file, setup), tmp_path)
+    data, how = recipe(file, steps=60)
+    model = train(data, replace(how, net=TINY, batch=16, rate=1e-2), tmp_path)
     rows = torch.stack(Windows(prior.read(file, held_out=True), model.layout).__getitems__(range(24)))
     with torch.no_grad():
         loss = model.energy.loss(rows, torch.tensor(0.1), normal(*rows.shape).float())

@@ -22,11 +22,11 @@ __all__ = ["batched", "compare", "looped", "timings"]
 def timings(directory: str | None, seconds: float, batches: Sequence[int] = (1, 10, 50)) -> list[dict[str, Any]]:
     """2 and 4 bodies, 44 frames, by the trained prior or, without one, a network of its size with random weights."""
     from sciencegen.priors import Model
-    from sciencegen.studies.nbody.prior import SMALL, energy, prior_layout
+    from sciencegen.studies.nbody.prior import energy, network, prior_layout
 
     from .trained import view
 
-    net = Model.load(directory).energy if directory else shaken(energy(SMALL)[0])
+    net = Model.load(directory).energy if directory else shaken(energy(network(), prior_layout()))
     found = []
     for bodies in (2, 4):
         copies = view(prior_layout(44, bodies)["trajectory"])

@@ -127,14 +127,11 @@ def train_nbody(*, data: Path, out: Path = Path("runs/nbody_prior"), steps: Whol
     full
         The network of the original's size, for a GPU, instead of the small one.
     """
-    from dataclasses import replace
-
-    from ..studies.nbody import prior
+    from ..studies.nbody.prior import recipe
     from ..train import train as train_prior
 
-    setup = prior.FULL if full else prior.SMALL
-    setup = setup if steps is None else replace(setup, steps=steps)
-    finish("nbody", data, out, setup.steps, lambda: train_prior(*prior.recipe(data, setup), out, device))
+    finish("nbody", data, out, 1 if steps is None else steps,
+           lambda: train_prior(*recipe(data, full, steps), out, device))
 
 
 @train.command(name="flow")
@@ -153,14 +150,11 @@ def train_flow(*, data: Path, out: Path = Path("runs/flow_prior"), steps: Whole 
     full
         The network of the data's full resolution, for a GPU, instead of the small one.
     """
-    from dataclasses import replace
-
-    from ..studies.flow import prior
+    from ..studies.flow.prior import recipe
     from ..train import train as train_prior
 
-    setup = prior.FULL if full else prior.SMALL
-    setup = setup if steps is None else replace(setup, steps=steps)
-    finish("flow", data, out, setup.steps, lambda: train_prior(*prior.recipe(data, setup), out, device))
+    finish("flow", data, out, 1 if steps is None else steps,
+           lambda: train_prior(*recipe(data, full, steps), out, device))
 
 
 def finish(name: str, data: Path | None, out: Path, steps: int, make: Callable[[], Model]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -26,37 +26,16 @@ from ...physics import pool
 from ...priors import Denoiser, Recipe
 from ...train import Levels, Packed, Training
 
-__all__ = ["FULL", "REACH", "SMALL", "Setup", "distance", "image", "parts", "prior_layout", "read", "recipe"]
+__all__ = ["REACH", "SMALL", "distance", "energy", "image", "network", "parts", "prior_layout", "read", "recipe"]
 
 STEP = 2  # frames of a file from one frame of a state to the next
 LATE = 12  # last frames of a file's history over which a force is averaged
 BATCH = 200  # cases that are read at a time
 
 
-@dataclass(frozen=True)
-class Setup:
-    """A window, a network and how it is trained.
-
-    Arguments:
-        factor: pixels of a file's window along one of the flow's; the body keeps all of them.
-        grid, channels, blocks: of the network (:class:`sciencegen.nets.parts.PartsUNet`).
-        steps, batch, rate: of the training.
-        levels: noise levels.
-    """
-
-    factor: int = 2
-    grid: int = 16
-    channels: tuple[int, ...] = (64, 80, 96)
-    blocks: tuple[int, ...] = (1, 2, 2)
-    steps: int = 22_500
-    batch: int = 64
-    rate: float = 1e-3
-    levels: Levels = Levels(low=1e-2, high=2000.0, center=6.0, spread=2.0)
-
-
-SMALL = Setup()
-FULL = Setup(1, 32, (96, 160, 224), (2, 2, 3), 60_000, 128)
 SHARES = (0.8, 0.12, 0.08)  # of a batch, for the joint and each of parts()
+SMALL = Training(steps=22_500, batch=64, rate=1e-3, levels=Levels(low=1e-2, high=2000.0, center=6.0, spread=2.0),
+                 shares=SHARES, precision=torch.bfloat16, every=200, gated=False)
 
 
 def prior_layout(factor: int = 2, frames: int = 3, side: int = 64) -> Layout:
@@ -139,28 +118,35 @@ def gaussian(rows: Tensor, sizes: Sequence[int]) -> Gaussian:
     return Gaussian(mean, torch.cat([part.mean().expand_as(part) for part in parts]))
 
 
-def energy(setup: Setup, layout: Layout, data: Gaussian) -> tuple[Denoiser, Recipe]:
-    """The untrained energy, and the recipe of its network."""
-    recipe = Recipe("sciencegen.nets.parts.PartsUNet", {
-        "shapes": [list(v.shape) for v in layout.variables.values()], "grid": [setup.grid] * 2,
-        "channels": list(setup.channels), "blocks": list(setup.blocks)})
-    return Denoiser(recipe.build(), data, parts(layout), lowest=setup.levels.low), recipe
+def network(layout: Layout, grid: int = 16, channels: Sequence[int] = (64, 80, 96), blocks: Sequence[int] = (1, 2, 2)
+            ) -> Recipe:
+    """The network of states of :func:`prior_layout`; see :class:`sciencegen.nets.parts.PartsUNet`."""
+    return Recipe("sciencegen.nets.parts.PartsUNet", {
+        "shapes": [list(v.shape) for v in layout.variables.values()], "grid": [grid] * 2, "channels": list(channels),
+        "blocks": list(blocks)})
 
 
-def recipe(file: str | os.PathLike, setup: Setup = SMALL, seed: int = 0) -> tuple[Packed, Training]:
+def energy(net: Recipe, layout: Layout, data: Gaussian) -> Denoiser:
+    """The untrained energy."""
+    return Denoiser(net.build(), data, parts(layout), lowest=SMALL.levels.low)
+
+
+def recipe(file: str | os.PathLike, full: bool = False, steps: int | None = None, seed: int = 0
+           ) -> tuple[Packed, Training]:
     """What to train on, from ``file`` (datasets/make_flows.py), and how.
 
-    :data:`SMALL` takes about two hours on one core with bfloat16 units. :data:`FULL` is meant for a GPU, in pieces of
-    any length (an interrupt ends a piece); it was never run. One case in twenty is held out.
+    The small network takes about two hours on one core with bfloat16 units. The ``full`` one, at the file's own
+    resolution, is meant for a GPU, in pieces of any length (an interrupt ends a piece); it was never run. One case in
+    twenty is held out.
     """
-    layout, states = prior_layout(setup.factor), read(file, setup.factor)
+    factor = 1 if full else 2
+    layout, states = prior_layout(factor), read(file, factor)
     rows = layout.pack(**states).unflatten(0, (4, -1))
     cases = rows.shape[1]
     sizes = [cases - 2 * (cases // 40), cases // 40, cases // 40]
     train, valid, test = (part.flatten(0, 1) for part in rows.split(sizes, 1))
-    data = gaussian(train, [v.size for v in layout.variables.values()])
-    _, net = energy(setup, layout, data)
-    how = Training(net=net, gaussian=data, marginals=tuple((view,) for view in parts(layout)), steps=setup.steps,
-                   batch=setup.batch, rate=setup.rate, levels=setup.levels, shares=SHARES, precision=torch.bfloat16,
-                   seed=seed, every=200, gated=False, facts=(("cases", cases),))
-    return Packed(layout, train, valid, test), how
+    how = replace(SMALL, net=network(layout), gaussian=gaussian(train, [v.size for v in layout.variables.values()]),
+                  marginals=tuple((view,) for view in parts(layout)), seed=seed, facts=(("cases", cases),))
+    if full:
+        how = replace(how, net=network(layout, 32, (96, 160, 224), (2, 2, 3)), steps=60_000, batch=128)
+    return Packed(layout, train, valid, test), replace(how, steps=steps or how.steps)

@@ -11,9 +11,8 @@ so that the prior is the flights' law tilted towards contacts; a card says by ho
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -27,38 +26,14 @@ from ...physics.nbody import NBody
 from ...priors import Denoiser, Recipe
 from ...train import Levels, Packed, Training
 
-__all__ = ["FULL", "SMALL", "Setup", "Windows", "energy", "parts", "prior_layout", "read", "recipe", "within"]
+__all__ = ["SMALL", "Windows", "energy", "network", "parts", "prior_layout", "read", "recipe", "within"]
 
 PLACE, SPEED = 0.23, 0.29  # the spreads of a coordinate and of a component of the velocity, box units
 SHARES = (0.6, 0.12, 0.08, 0.08, 0.05, 0.03, 0.02, 0.02)  # of a batch, for the joint and for each of parts()
 HELD_OUT = 0.05  # share of the flights, the last ones of a file, that are not trained on
-
-
-@dataclass(frozen=True)
-class Setup:
-    """A network and how it is trained.
-
-    Arguments:
-        trunk: class of :mod:`sciencegen.nets.trunks`.
-        first, second: its arguments in the first and the second stage.
-        touching: how often a window is listed in which the bodies touch.
-        steps, batch, rate: of the training.
-        levels: noise levels.
-    """
-
-    trunk: str
-    first: Mapping[str, Any]
-    second: Mapping[str, Any]
-    touching: int = 2
-    steps: int = 8000
-    batch: int = 128
-    rate: float = 2e-3
-    levels: Levels = Levels(low=2e-3, high=80.0, center=0.2, spread=1.7)
-
-
-SMALL = Setup("TemporalUNet", {"channels": (48, 72, 96)}, {"channels": (48, 72, 96), "extra": 48})
-FULL = Setup("TemporalUNet", {"channels": (192, 288, 384)}, {"channels": (192, 288, 384), "extra": 192},
-             steps=200_000, batch=1024, rate=5e-4)
+SMALL = Training(steps=8000, batch=128, rate=2e-3, levels=Levels(low=2e-3, high=80.0, center=0.2, spread=1.7),
+                 shares=SHARES, precision=torch.bfloat16, every=200, gated=False)
+TOUCHING = 2  # how often a window is listed in which the bodies touch
 
 
 def prior_layout(frames: int = 24, bodies: int = 2) -> Layout:
@@ -145,14 +120,19 @@ def turned(rows: Tensor, position: Tensor) -> Tensor:
     return torch.where((position >= 4)[:, None, None, None], axes.flip(-1), axes).flatten(1)
 
 
-def energy(setup: Setup, bodies: int = 2, layout: Layout | None = None) -> tuple[Denoiser, Recipe]:
-    """The untrained energy of windows, and the recipe of its network."""
-    layout, system = layout or prior_layout(bodies=bodies), NBody()
-    first, second = (Recipe(f"sciencegen.nets.trunks.{setup.trunk}", dict(v)) for v in (setup.first, setup.second))
-    recipe = Recipe("sciencegen.nets.bodies.Bodies", {
-        "first": first, "second": second, "bodies": bodies, "reach": (0.5 - system.margin) / PLACE,
-        "contact": 2 * system.radius / PLACE, "step": system.steps * system.step * SPEED / PLACE})
-    return Denoiser(recipe.build(), unit(layout.size), parts(layout)), recipe
+def network(bodies: int = 2, channels: Sequence[int] = (48, 72, 96), extra: int = 48,
+            trunk: str = "sciencegen.nets.trunks.TemporalUNet") -> Recipe:
+    """The network of windows, of two stages with one kind of ``trunk``; see :class:`sciencegen.nets.bodies.Bodies`."""
+    system, features = NBody(), {"channels": list(channels)}
+    return Recipe("sciencegen.nets.bodies.Bodies", {
+        "first": Recipe(trunk, features), "second": Recipe(trunk, {**features, "extra": extra}), "bodies": bodies,
+        "reach": (0.5 - system.margin) / PLACE, "contact": 2 * system.radius / PLACE,
+        "step": system.steps * system.step * SPEED / PLACE})
+
+
+def energy(net: Recipe, layout: Layout) -> Denoiser:
+    """The untrained energy of windows of a layout."""
+    return Denoiser(net.build(), unit(layout.size), parts(layout))
 
 
 def unit(size: int) -> Gaussian:
@@ -169,21 +149,23 @@ def within(whole: Denoiser, frames: int, bodies: int) -> Denoiser:
     return Denoiser(whole.net.among(bodies), unit(prior_layout(frames, bodies).size), lowest=whole.lowest).eval()
 
 
-def recipe(file: str | os.PathLike, setup: Setup = SMALL, seed: int = 0) -> tuple[Packed, Training]:
+def recipe(file: str | os.PathLike, full: bool = False, steps: int | None = None, seed: int = 0
+           ) -> tuple[Packed, Training]:
     """What to train on, from ``file`` (datasets/make_nbody.py), and how.
 
-    :data:`SMALL` takes about an hour on one core with bfloat16 units. :data:`FULL` is meant for a GPU, in pieces of
-    any length (an interrupt ends a piece); it was never run.
+    The small network takes about an hour on one core with bfloat16 units. The ``full`` one, of the original's size, is
+    meant for a GPU, in pieces of any length (an interrupt ends a piece); it was never run.
     """
     flights, held = read(file), read(file, held_out=True)
-    layout = prior_layout(bodies=flights.shape[2])
-    rows = Windows(flights, layout, setup.touching)
+    bodies = flights.shape[2]
+    layout = prior_layout(bodies=bodies)
+    rows = Windows(flights, layout, TOUCHING)
     half = -(-len(held) // 2)
     others = [Windows(part, layout) if len(part) else torch.zeros(0, layout.size)
               for part in (held[:half], held[half:])]
-    facts = {"flights": len(flights), "windows": len(rows.flight), "touching": setup.touching, "positions": 8}
-    made, net = energy(setup, flights.shape[2], layout)
-    how = Training(net=net, gaussian=made.data, marginals=tuple((view,) for view in parts(layout)), steps=setup.steps,
-                   batch=setup.batch, rate=setup.rate, levels=setup.levels, shares=SHARES, precision=torch.bfloat16,
-                   seed=seed, every=200, gated=False, facts=tuple(facts.items()))
-    return Packed(layout, rows, *others), how
+    facts = {"flights": len(flights), "windows": len(rows.flight), "touching": TOUCHING, "positions": 8}
+    how = replace(SMALL, net=network(bodies), gaussian=unit(layout.size), seed=seed, facts=tuple(facts.items()),
+                  marginals=tuple((view,) for view in parts(layout)))
+    if full:
+        how = replace(how, net=network(bodies, (192, 288, 384), 192), steps=200_000, batch=1024, rate=5e-4)
+    return Packed(layout, rows, *others), replace(how, steps=steps or how.steps)
