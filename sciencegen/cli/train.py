@@ -172,5 +172,4 @@ def finish(name: str, data: Path | None, out: Path, steps: int, make: Callable[[
         raise ValueError(f"got --data {data} ({error}); expected the file that datasets/ makes for it") from error
     model.save(out / "model", half=True)
     said(model, always=True)
-    words = f"; {model.training['verdict']}" if "verdict" in model.training else ""
-    Console().print(f"the model is {out / 'model'}{words}", markup=False, soft_wrap=True)
+    Console().print(f"the model is {out / 'model'}", markup=False, soft_wrap=True)

@@ -28,6 +28,7 @@ from ..recipe import Recipe
 from .bases import Choice, chosen
 from .card import card
 from .fit import Trained, fit
+from .ranks import Ranks
 from .recipe import Data, Training
 from .scores import scores
 from .verdict import gates, judged, knots
@@ -63,8 +64,10 @@ def train(states: Data, how: Training | None = None, out: str | os.PathLike = "r
                   held_out=states.valid if len(states.valid) else None, batch=how.batch, rate=how.rate,
                   decay=how.decay, levels=how.levels, shares=how.shares, precision=how.precision, seed=how.seed,
                   every=how.every, facts={"layout": _digest(layout)}, progress=progress)
-    model = _model(states, how, choice, recipe, trained)
-    model.save(Path(out) / "model")
+    model, ranks = _model(states, how, choice, recipe, trained), Ranks.join(torch.device(device or "cpu"))
+    if not ranks.rank:
+        model.save(Path(out) / "model")
+    ranks.wait()
     return model
 
 
