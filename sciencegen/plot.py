@@ -35,8 +35,8 @@ def result(history: xarray.Dataset, fun: np.ndarray, success: np.ndarray) -> tup
 def posterior(statistics: xarray.Dataset, data: xarray.Dataset, truth: xarray.Dataset) -> tuple[Any, Any]:
     """Truth (if known), data, mean and spread side by side, a row a variable; figure and axes ``(rows, columns)``.
 
-    ``statistics`` has the dim ``statistic``; of a variable with more than two axes the first entries are drawn, and one
-    without axes is left out.
+    ``statistics`` has the dim ``statistic``. Of a variable of more than two axes that entry of the first ones is drawn
+    at which most was read, with what was read there; a variable without axes is left out.
     """
     names = [name for name, value in statistics.data_vars.items() if value.ndim > 1]
     columns = [*(["truth"] if len(truth) else []), "data", "mean", "spread"]
@@ -44,12 +44,14 @@ def posterior(statistics: xarray.Dataset, data: xarray.Dataset, truth: xarray.Da
     figure, axes = pyplot.subplots(len(names), len(columns), squeeze=False, layout="constrained",
                                    figsize=(3.2 * len(columns), (2.4 if flat else 2.9) * len(names)))
     for row, name in zip(axes, names):
-        value, real = _last_two(statistics[name]), _last_two(truth[name]) if len(truth) else None
         here = data.isel(measurement=data.variable.values == name) if "variable" in data else data.isel(measurement=[])
+        at, here = _read_most(statistics[name], here)
+        value, real = statistics[name].isel(at), truth[name].isel(at) if len(truth) else None
         draw = _curves if value.ndim == 2 else _maps
         draw(row, columns, value, real, here)
+        where = "".join(f", {d} {float(value[d]):.3g}" if d in value.coords else f", {d} {i}" for d, i in at.items())
         for axis, column in zip(row, columns):
-            axis.set_title(f"{name}: {column}")
+            axis.set_title(f"{name}: {column}{where}")
     return figure, axes
 
 
@@ -108,10 +110,18 @@ def _ends(axis: Any) -> tuple[float, float]:
     return axis[0] - half, axis[-1] + half
 
 
-def _last_two(value: xarray.DataArray) -> xarray.DataArray:
-    """Its last two axes (and ``statistic``), the others at their first entry."""
-    dims = [d for d in value.dims if d != "statistic"]
-    return value.isel(dict.fromkeys(dims[:-2], 0))
+def _read_most(value: xarray.DataArray, data: xarray.Dataset) -> tuple[dict[Any, int], xarray.Dataset]:
+    """Of all axes but the last two the entry at which most was read, and what was read there."""
+    found = {}
+    for dim in [d for d in value.dims if d != "statistic"][:-2]:
+        axis = value[dim].values if dim in value.coords else np.arange(value.sizes[dim])
+        if dim not in data or not data.sizes["measurement"] or axis.dtype.kind not in "fiu":
+            found[dim] = 0
+            continue
+        nearest = np.abs(data[dim].values[:, None] - axis).argmin(1)
+        found[dim] = int(np.bincount(nearest, minlength=len(axis)).argmax())
+        data = data.isel(measurement=nearest == found[dim])
+    return found, data
 
 
 def _unit(value: xarray.DataArray) -> str:
