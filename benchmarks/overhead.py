@@ -79,7 +79,7 @@ def _backward(net: nn.Module, u: Tensor, *rest: Tensor) -> None:
 
 def measure(case: Case, batch: int, repeats: int) -> dict[str, float]:
     """Medians over ``repeats``: seconds of the loop, of its bare network calls, and ratios less one."""
-    x, seeds, calls = case.sampler.noise(batch, SIZE, torch.arange(batch)), torch.arange(batch), _calls(case, batch)
+    x, seeds, calls = case.sampler.start(batch, SIZE, torch.arange(batch)), torch.arange(batch), _calls(case, batch)
     times = []
     for _ in range(repeats + 1):
         start = time.process_time()
@@ -107,7 +107,7 @@ def _calls(case: Case, batch: int) -> int:
 
     nets = [m for m in case.energy.modules() if isinstance(m, (MLP, ScalarMLP))]
     hook = nets[0].register_forward_hook(seen)  # the outermost: a ScalarMLP holds an MLP
-    case.sampler(case.energy, case.sampler.noise(batch, SIZE))
+    case.sampler(case.energy, case.sampler.start(batch, SIZE))
     hook.remove()
     return count
 

@@ -33,8 +33,8 @@ from sciencegen.energy import Energy
 from sciencegen.exact import Gaussian
 from sciencegen.layout import View
 from sciencegen.mcmc import HMC
-from sciencegen.noise import Noise
 from sciencegen.priors import Model
+from sciencegen.random import Streams
 from sciencegen.sample import Ancestral, karras
 from sciencegen.studies.airfoil.prior import QUANTITIES, recorded
 from sciencegen.tasks import Problem, invert
@@ -104,7 +104,7 @@ def conditional(model: Model, rows: dict[str, Tensor], samples: int, steps: int,
 def corrected(energy: Energy, x: Tensor, known: View, held: Tensor, seed: int) -> Tensor:
     """``x (N, S, d)`` walked at level ``NOISE`` with the coordinates ``known`` at ``held (N, 1, m)``; its means."""
     free = 1 - known.adjoint(torch.ones(len(known.rows)))
-    noise = Noise(torch.arange(x.shape[:-1].numel()).reshape(x.shape[:-1]) + seed * 2**32)
+    noise = Streams(torch.arange(x.shape[:-1].numel()).reshape(x.shape[:-1]) + seed * 2**32)
     x = (x + NOISE * noise.normal(x.shape[-1], x.dtype)) * free + known.adjoint(held.expand(*x.shape[:-1], -1))
     walk = HMC(STRIDE * NOISE * free, LEAPS, adjusted=True, repeats=1)
     sigma = torch.tensor(NOISE)

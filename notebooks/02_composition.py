@@ -74,7 +74,7 @@ for name, energy in (("windows, all counted", chain(4).on(u.windows(4, 2))), ("w
     for how, sampler in (("flow (ODE)", Euler(levels)), ("stochastic", Ancestral(levels)),
                          ("stochastic, corrected", Ancestral(levels, walk))):
         seeds = torch.arange(2000)
-        cov = torch.cov(sampler(energy, sampler.noise(2000, 12, seeds), seeds).mT)
+        cov = torch.cov(sampler(energy, sampler.start(2000, 12, seeds), seeds).mT)
         rows[name, how] = float((cov - chain(12).cov).abs().max())
 pandas.Series(rows, name="largest error of the covariance").unstack().round(2)
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from .energy import Energy, level, score_only
 from .mcmc import Walk
-from .noise import Noise
+from .random import Streams
 
 __all__ = ["QuasiNewton"]
 
@@ -46,7 +46,7 @@ class QuasiNewton:
     stride: float = 0.3
 
     @torch.no_grad()
-    def __call__(self, energy: Energy, x: Tensor, sigma: Tensor | float, noise: Noise | None = None
+    def __call__(self, energy: Energy, x: Tensor, sigma: Tensor | float, noise: Streams | None = None
                  ) -> tuple[Tensor, Walk]:
         """``x (*B, d), sigma () or (*B, 1)`` to ``x``, :class:`Walk`; TypeError for a score-only energy.
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .energy import Energy, Evaluation, level
-from .noise import Noise
+from .random import Streams
 
 __all__ = ["HMC", "Kernel", "Walk"]
 
@@ -34,7 +34,7 @@ class Walk(NamedTuple):
 class Kernel(Protocol):
     """``(energy, x (*B, d), sigma) -> x, Walk``."""
 
-    def __call__(self, energy: Energy, x: Tensor, sigma: Tensor | float, noise: Noise | None = None
+    def __call__(self, energy: Energy, x: Tensor, sigma: Tensor | float, noise: Streams | None = None
                  ) -> tuple[Tensor, Walk]:
         """Walk ``x`` at noise level ``sigma``."""
 
@@ -59,13 +59,13 @@ class HMC:
     repeats: int = 1
 
     @torch.no_grad()
-    def __call__(self, energy: Energy, x: Tensor, sigma: Tensor | float, noise: Noise | None = None
+    def __call__(self, energy: Energy, x: Tensor, sigma: Tensor | float, noise: Streams | None = None
                  ) -> tuple[Tensor, Walk]:
         """``x (*B, d), sigma () or (*B, 1)`` to ``x``, :class:`Walk`; TypeError for a score-only energy if adjusted."""
         if self.adjusted and not energy.exact:
             raise TypeError(f"got {energy!r}, of which only the score is known; an adjusted kernel needs the energy: "
                             "use HMC(..., adjusted=False), or exact terms (EnergyNet, Tweedie with backprop)")
-        noise = noise or Noise.fresh(*x.shape[:-1]).to(x.device)
+        noise = noise or Streams.fresh(*x.shape[:-1]).to(x.device)
         sigma = level(sigma, x)
         step = self.step(sigma) if callable(self.step) else self.step
         at, acceptance = energy.evaluate(x, sigma), x.new_zeros(x.shape[:-1])

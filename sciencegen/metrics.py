@@ -15,7 +15,7 @@ from scipy import stats
 from torch import Tensor
 
 from .energy import Energy
-from .noise import Noise
+from .random import Streams
 
 __all__ = ["Calibration", "Interval", "calibration", "coverage", "crps", "diversity", "energy_distance", "interval",
            "mmd", "relative_error", "tweedie_error", "tweedie_errors"]
@@ -148,7 +148,7 @@ def tweedie_error(energy: Energy, clean: Tensor, sigmas: Tensor | Sequence[float
 
 def tweedie_errors(energy: Energy, clean: Tensor, sigmas: Tensor | Sequence[float], seed: int = 0) -> Tensor:
     """:func:`tweedie_error` of each coordinate, ``(L, d)``."""
-    rows = Noise(torch.arange(len(clean)) + seed * 2**32).to(clean.device)
+    rows = Streams(torch.arange(len(clean)) + seed * 2**32).to(clean.device)
     errors = []
     with torch.no_grad():
         for k, sigma in enumerate(torch.as_tensor(sigmas).tolist()):

@@ -26,7 +26,7 @@ from .exact import Gaussian
 from .linear import Dense, Linear, Local, Map, Whitening, conjugate_gradients
 from .linear.gram import Mixed, Scaled
 from .linear.maps import Near
-from .noise import Noise
+from .random import Streams
 from .values import finite
 
 __all__ = ["Closed", "Iterated", "Moments"]
@@ -99,7 +99,7 @@ class Conditioned(Energy):
         pieces = (gap / self.noise.to(gap)).detach().split(list(self.groups.values()), -1)
         return {name: piece.square().mean(-1).sqrt() for name, piece in zip(self.groups, pieces)}
 
-    def draw(self, x: Tensor, sigma: Tensor | float, noise: Noise, steps: int = 1) -> Tensor:
+    def draw(self, x: Tensor, sigma: Tensor | float, noise: Streams, steps: int = 1) -> Tensor:
         r"""Clean states ``(*B, d)`` given ``x (*B, d)`` at level ``sigma`` and the data; exact for a Gaussian prior.
 
         A state ``u`` from the prior's Gaussian around Tweedie's mean, of covariance ``S = sigma^2 J_G``, is brought to

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .energy import Energy, Evaluation
 from .mcmc import Kernel
-from .noise import Noise
+from .random import Streams
 
 __all__ = ["Ancestral", "Annealed", "Euler", "Heun", "Info", "Multistep", "Sampler", "karras"]
 
@@ -74,9 +74,9 @@ class Sampler(abc.ABC):
         """The noise levels as numbers."""
         return self.sigmas.tolist()
 
-    def noise(self, count: int, size: int, seeds: Tensor | None = None, device: torch.device | str = "cpu") -> Tensor:
+    def start(self, count: int, size: int, seeds: Tensor | None = None, device: torch.device | str = "cpu") -> Tensor:
         """Start ``(count, size)``: ``sigmas[0]``-scaled, one stream of random numbers per row (``seeds (count,)``)."""
-        noise = Noise.fresh(count) if seeds is None else Noise(_checked(seeds, count).cpu())
+        noise = Streams.fresh(count) if seeds is None else Streams(_checked(seeds, count).cpu())
         return (self.levels[0] * noise.at(-1).normal(size, self.sigmas.dtype)).to(device)
 
     def init(self, x: Tensor) -> Any:
@@ -84,7 +84,7 @@ class Sampler(abc.ABC):
         return None
 
     @abc.abstractmethod
-    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Any, noise: Noise,
+    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Any, noise: Streams,
              before: Evaluation | None = None) -> tuple[Tensor, Any, Evaluation | None]:
         """From level ``a`` down to ``b``: ``(*B, d)``, the next state, and the evaluation of ``x`` at ``a``.
 
@@ -93,7 +93,7 @@ class Sampler(abc.ABC):
 
     def path(self, energy: Energy, x: Tensor, seeds: Tensor | None = None) -> Iterator[tuple[float, Tensor, Info]]:
         """Yield ``(sigma, x, info)`` after each step and its correction; no graph is kept from step to step."""
-        noise = Noise.fresh(*x.shape[:-1]) if seeds is None else Noise(_checked(seeds, len(x)))
+        noise = Streams.fresh(*x.shape[:-1]) if seeds is None else Streams(_checked(seeds, len(x)))
         noise, state, before = noise.to(x.device), self.init(x), None
         for index, (a, b) in enumerate(itertools.pairwise(self.levels)):
             with torch.no_grad():
@@ -115,7 +115,7 @@ class Sampler(abc.ABC):
 class Euler(Sampler):
     """First order along the probability flow: one score a step."""
 
-    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Any, noise: Noise,
+    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Any, noise: Streams,
              before: Evaluation | None = None) -> tuple[Tensor, Any, Evaluation]:
         at = before or energy.evaluate(x, a)
         return torch.add(x, at.score, alpha=(a - b) * a), state, at
@@ -125,7 +125,7 @@ class Euler(Sampler):
 class Heun(Sampler):
     """Second order along the probability flow: two scores a step (one on the step to zero)."""
 
-    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Any, noise: Noise,
+    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Any, noise: Streams,
              before: Evaluation | None = None) -> tuple[Tensor, Any, Evaluation]:
         at = before or energy.evaluate(x, a)
         y = torch.add(x, at.score, alpha=(a - b) * a)
@@ -141,7 +141,7 @@ class Ancestral(Sampler):
     def init(self, x: Tensor) -> list[Tensor]:
         return []
 
-    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Sequence[Tensor], noise: Noise,
+    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Sequence[Tensor], noise: Streams,
              before: Evaluation | None = None) -> tuple[Tensor, Sequence[Tensor], Evaluation]:
         fresh, *drawn = state or noise.ahead(x.shape[-1], x.dtype)
         at, down = before or energy.evaluate(x, a), b**2 / a
@@ -157,7 +157,7 @@ class Multistep(Sampler):
     https://arxiv.org/abs/2211.01095. The first step, and one after a corrector moved the state, is of first order.
     """
 
-    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Any, noise: Noise,
+    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Any, noise: Streams,
              before: Evaluation | None = None) -> tuple[Tensor, Any, Evaluation]:
         at = before or energy.evaluate(x, a)
         mean = ahead = torch.add(x, at.score, alpha=a**2)
@@ -177,7 +177,7 @@ class Annealed(Sampler):
         if self.corrector is None:
             raise ValueError("got no corrector; expected a kernel, which is all that Annealed moves by")
 
-    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Any, noise: Noise,
+    def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Any, noise: Streams,
              before: Evaluation | None = None) -> tuple[Tensor, Any, Evaluation | None]:
         return x, state, before
 

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "sciencegen"
 # A module may import only what stands before it. "" is `sciencegen` itself, which re-exports the house below it.
 BASE = ["files", "recipe"]  # for all: files that are whole, and how a network is written down
 HOUSE = [
-    "values", "view", "layout", "calls", "energy", "exact", "noise", "random", "linear", "compose", "measure",
+    "values", "view", "layout", "calls", "energy", "exact", "random", "linear", "compose", "measure",
     "moments", "guide", "constrain", "mcmc", "descent", "sample", "problem", "priors", "symmetries", "observations",
     "states", "metrics", "plot", "result", "tasks", "train", "", "zoo", "studies", "cli", "__main__",
 ]  # fmt: skip

@@ -14,8 +14,8 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from inverse.latent import SIZE, Coordinates, Latent, Seen
 from inverse.task import TEST, questions, tasks
 
-from sciencegen.noise import Noise
 from sciencegen.physics.fields import white
+from sciencegen.random import Streams
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def test_populations_end_at_the_posterior():
 
 
 def test_coordinates_are_those_in_which_the_curvature_is_even():
-    probes = Noise(torch.arange(6)).normal(40) * torch.logspace(-1, 1, 40, dtype=torch.float64)
-    found, q = Coordinates.around(probes), Noise(torch.arange(40), 1).normal(40)
+    probes = Streams(torch.arange(6)).normal(40) * torch.logspace(-1, 1, 40, dtype=torch.float64)
+    found, q = Coordinates.around(probes), Streams(torch.arange(40), 1).normal(40)
     curvature = torch.eye(40, dtype=torch.float64) + probes.mT @ probes / len(probes)
     z = found(q)
     close(z @ curvature @ z.mT, q @ q.mT, 1e-8)

@@ -143,11 +143,11 @@ def test_moments_is_one_call_forward_and_one_backward_an_iteration(iterations):
 def test_what_a_sampler_costs(sampler, calls):
     model, net = counted(EnergyNet)
     run = sampler(karras(8))
-    run(model, run.noise(3, 4))
+    run(model, run.start(3, 4))
     assert net.calls == calls
     net.rows.clear()
     run = sampler(torch.cat([karras(7), torch.zeros(1)]), HMC(0.01, leaps=3, repeats=2))
-    run(model, run.noise(3, 4))
+    run(model, run.start(3, 4))
     assert net.calls == calls - (sampler is Heun) - 7 + 7 * (1 + 2 * 3), "a step begins with the corrector's last score"
 
 

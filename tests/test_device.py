@@ -40,7 +40,7 @@ def test_no_tensor_of_an_energy_stays_behind(case):
 @pytest.mark.parametrize("kernel", [None, HMC(0.1, leaps=2), HMC(lambda sigma: sigma / 3, adjusted=False)])
 def test_a_path_stays_on_the_device_of_its_start(sampler, kernel):
     run, energy = sampler(karras(3, dtype=D), kernel), mixture(3).to("meta")
-    for sigma, x, info in run.path(energy, run.noise(4, 3, torch.arange(4), "meta"), torch.arange(4)):
+    for sigma, x, info in run.path(energy, run.start(4, 3, torch.arange(4), "meta"), torch.arange(4)):
         assert isinstance(sigma, float)
         assert x.device.type == info.evaluation.score.device.type == "meta"
 

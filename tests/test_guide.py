@@ -28,7 +28,7 @@ SEEDS = torch.arange(6000)
 
 def errors(energy, sampler):
     """Of the mean and of the covariance, the largest entry; drawing alone makes errors of about 0.01."""
-    x = sampler(energy, sampler.noise(len(SEEDS), 4, SEEDS), SEEDS)
+    x = sampler(energy, sampler.start(len(SEEDS), 4, SEEDS), SEEDS)
     return float((x.mean(0) - MEAN).abs().max()), float((x.mT.cov() - COV).abs().max())
 
 
@@ -239,7 +239,7 @@ def test_a_seeded_sample_of_moments_is_the_same_every_time_and_in_any_batch():
     matrix, y = normal(20, 30, seed=1), normal(20, seed=2)
     energy = Moments(Gaussian(normal(30), covariance(30)), matrix, y, 0.05, iterations=4)
     sampler, seeds = Heun(karras(10, dtype=torch.float64)), torch.arange(4)
-    start = sampler.noise(4, 30, seeds)
+    start = sampler.start(4, 30, seeds)
     first = sampler(energy, start, seeds)
     assert torch.equal(sampler(energy, start, seeds), first)
     close(sampler(energy, start[2:3], seeds[2:3]), first[2:3], 1e-9)
@@ -252,7 +252,7 @@ def test_a_constraint_holds_to_machine_precision_at_level_zero(sampler):
     matrix, b = normal(2, 4, seed=1), normal(2, seed=2)
     energy = Projected(PRIOR, Affine(matrix, b))
     run = sampler(torch.cat([karras(20, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)]))
-    x = run(energy, run.noise(100, 4, SEEDS[:100]), SEEDS[:100])
+    x = run(energy, run.start(100, 4, SEEDS[:100]), SEEDS[:100])
     close(x @ matrix.mT, b.expand(100, 2), 1e-13)
     free = x - x.mean(0)
     assert float(free.norm(dim=-1).mean()) > 0.3, "the rest is still random"
@@ -275,13 +275,13 @@ def test_known_bias_a_pinned_coordinate_shifts_its_neighbours():
     found = {}
     for sampler in (Heun(grid), Ancestral(grid)):
         pinned = Projected(prior, Pin(first, torch.ones(1)))
-        x = sampler(pinned, sampler.noise(4000, 2, seeds), seeds)
+        x = sampler(pinned, sampler.start(4000, 2, seeds), seeds)
         assert bool((x[:, 0] == 1).all())
         found[type(sampler)] = float(x[:, 1].mean()) - 0.8
     assert -0.6 < found[Heun] < -0.35
     assert -0.45 < found[Ancestral] < -0.2
     told = Moments(prior, torch.eye(2).double()[:1], torch.ones(1), 1e-3)
     heun = Heun(karras(40, dtype=torch.float64))
-    x = heun(told, heun.noise(4000, 2, seeds), seeds)
+    x = heun(told, heun.start(4000, 2, seeds), seeds)
     assert abs(float(x[:, 1].mean()) - 0.8) < 0.04
     assert abs(float(x[:, 1].std()) - 0.6) < 0.03

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 import io_files as files
 from sciencegen import io
-from sciencegen.io.leaf import Stored
+from sciencegen.io.leaf import StoredLeaf
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +48,8 @@ def test_a_batch_is_its_windows(flow, indices):
 
 def test_a_batch_reads_each_stretch_once_and_in_order(tmp_path, monkeypatch):
     files.advection(tmp_path / "x.h5")
-    windows, keys, read = io.Windows(tmp_path / "x.h5", ["tensor"], 2), [], Stored.read
-    monkeypatch.setattr(Stored, "read", lambda self, key: keys.append(key[:2]) or read(self, key))
+    windows, keys, read = io.Windows(tmp_path / "x.h5", ["tensor"], 2), [], StoredLeaf.read
+    monkeypatch.setattr(StoredLeaf, "read", lambda self, key: keys.append(key[:2]) or read(self, key))
     windows.__getitems__([9, 0, 11, 1, 8, 3, 0])  # 4 windows a sample
     assert [(s, (t.start, t.stop)) for s, t in keys] == [(0, (0, 5)), (2, (0, 5))]
 

@@ -14,7 +14,7 @@ import xarray
 import io_files as files
 from sciencegen import io
 from sciencegen.files import Fault, guarded
-from sciencegen.files.child import Limits, in_child
+from sciencegen.files.child import ChildLimits, in_child
 from sciencegen.files.hdf5 import entries
 from sciencegen.observations import Observations, Readings
 from sciencegen.result import Result
@@ -403,7 +403,7 @@ def fail(beat):
 ])  # fmt: skip
 def test_what_a_child_cannot_do_is_said(work, error, word):
     with pytest.raises(error, match=word):
-        in_child("x.h5", work, Limits(seconds=0.5, memory=5 * 10**7))
+        in_child("x.h5", work, ChildLimits(seconds=0.5, memory=5 * 10**7))
 
 
 def test_a_child_that_makes_progress_lives():
@@ -412,7 +412,7 @@ def test_a_child_that_makes_progress_lives():
             os.read(os.pipe()[0], 0)
             beat()
         return np.arange(3)
-    assert in_child("x.h5", work, Limits(0.5)).tolist() == [0, 1, 2]
+    assert in_child("x.h5", work, ChildLimits(0.5)).tolist() == [0, 1, 2]
 
 
 def test_an_isolated_file_is_the_same_and_its_faults_too(tmp_path):

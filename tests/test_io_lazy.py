@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import io_files as files
 from sciencegen import io
-from sciencegen.io.leaf import Files, Handle, Leaf, Picked, Stacked, Stored, variable
+from sciencegen.io.leaf import Files, Handle, Leaf, Picked, Stacked, StoredLeaf, variable
 
 SHAPE = (5, 7, 6)
 
@@ -37,8 +37,8 @@ def folder(tmp_path_factory):
 def leaf(path, kind) -> Leaf:
     handle = Handle(path / "x.h5")
     with h5py.File(path / "x.h5") as file:
-        stored = {name: Stored(handle, name, file[name]) for name in ("chunked", "plain")}
-        seeds = Stacked([Stored(handle, f"{i}/data", file[f"{i}/data"]) for i in range(SHAPE[0])])
+        stored = {name: StoredLeaf(handle, name, file[name]) for name in ("chunked", "plain")}
+        seeds = Stacked([StoredLeaf(handle, f"{i}/data", file[f"{i}/data"]) for i in range(SHAPE[0])])
     frames = Files(path, "{sample:03d}_{time:03d}.npy", range(SHAPE[0]), range(SHAPE[1]), SHAPE[2:], np.dtype("f4"))
     every = (slice(None),) * 3
     return {**stored, "seeds": seeds, "frames": frames, "turned": Picked(stored["chunked"], every, (2, 0, 1)),
@@ -139,8 +139,8 @@ def test_opening_and_reading_windows_of_50_gigabytes_costs_megabytes(make, trust
 
 
 def test_opening_reads_no_field(tmp_path, monkeypatch):
-    seen, read = [], Stored.read
-    monkeypatch.setattr(Stored, "read", lambda self, key: seen.append(self.shape) or read(self, key))
+    seen, read = [], StoredLeaf.read
+    monkeypatch.setattr(StoredLeaf, "read", lambda self, key: seen.append(self.shape) or read(self, key))
     for name in ("PDEBench, tensor", "PDEBench, CFD 2D", "PDEBench, reaction", "The Well", "BubbleML"):
         files.LAYOUTS[name][1](tmp_path / "x.h5")
         repr(io.open(tmp_path / "x.h5"))

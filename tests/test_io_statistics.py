@@ -6,7 +6,7 @@ import xarray
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sciencegen.io import Moments, blocks, statistics
+from sciencegen.io import Summary, blocks, statistics
 
 
 @given(sizes=st.lists(st.integers(0, 50), min_size=1, max_size=8), offset=st.sampled_from([0.0, 1e3, 1e6]),
@@ -16,7 +16,7 @@ def test_merged_moments_are_those_of_the_whole(sizes, offset, holes, seed):
     parts = [rng.standard_normal(n) + offset for n in sizes]
     for part in parts:
         part[rng.random(len(part)) < holes * 0.5] = np.nan
-    found = sum((Moments.of(part) for part in parts), Moments())
+    found = sum((Summary.of(part) for part in parts), Summary())
     whole = np.concatenate(parts)
     there = whole[~np.isnan(whole)]
     assert (found.count, found.missing) == (len(there), len(whole) - len(there))
@@ -34,7 +34,7 @@ def test_a_sum_of_squares_loses_what_merging_keeps():
     """Float32 numbers near 1e4 with a spread of 1e-2: the textbook formula has no correct digit, this one nine."""
     rng = np.random.default_rng(0)
     values = (1e4 + 0.01 * rng.standard_normal((100, 1000))).astype(np.float32)
-    found = sum((Moments.of(part) for part in values), Moments())
+    found = sum((Summary.of(part) for part in values), Summary())
     exact = values.astype(np.float64).std()
     assert found.std == pytest.approx(exact, rel=1e-9)
     naive = np.square(values).mean() - values.mean() ** 2

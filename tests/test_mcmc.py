@@ -14,10 +14,10 @@ from sciencegen.energy import Potential, Residual
 from sciencegen.exact import Gaussian, Mixture
 from sciencegen.guide import Moments, Tweedie
 from sciencegen.mcmc import HMC
-from sciencegen.noise import Noise
+from sciencegen.random import Streams
 
 COUNT = 20000
-NOISE = Noise(torch.arange(COUNT))
+NOISE = Streams(torch.arange(COUNT))
 UNIT = Gaussian(torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
 WEIGHTS = torch.tensor([0.3, 0.7], dtype=torch.float64)
 CENTERS = torch.tensor([[-1.0], [1.5]], dtype=torch.float64)
@@ -31,8 +31,8 @@ def pair_cdf(x, sigma=0.0):
 
 
 def drawn_from_pair():
-    which = (Noise(torch.arange(COUNT), 50).uniform(1) > WEIGHTS[0]).long()[:, 0]
-    return CENTERS[which] + WIDTHS[which, None] * Noise(torch.arange(COUNT), 51).normal(1)
+    which = (Streams(torch.arange(COUNT), 50).uniform(1) > WEIGHTS[0]).long()[:, 0]
+    return CENTERS[which] + WIDTHS[which, None] * Streams(torch.arange(COUNT), 51).normal(1)
 
 
 # --- the target is kept ------------------------------------------------------------------------------------------
@@ -131,10 +131,10 @@ def test_an_adjusted_kernel_refuses_a_score_and_names_the_alternative(energy):
 @pytest.mark.parametrize("adjusted", [True, False])
 def test_rows_decide_for_themselves(adjusted):
     kernel = HMC(0.9, leaps=3, adjusted=adjusted, repeats=4)
-    x, noise = normal(6, 3), Noise(torch.arange(6))
+    x, noise = normal(6, 3), Streams(torch.arange(6))
     together, info = kernel(mixture(3), x, 0.3, noise)
     for row in range(6):
-        alone, its = kernel(mixture(3), x[row: row + 1], 0.3, Noise(torch.tensor([row])))
+        alone, its = kernel(mixture(3), x[row: row + 1], 0.3, Streams(torch.tensor([row])))
         close(alone[0], together[row])
         close(its.acceptance[0], info.acceptance[row])
     for bad in (1e6, torch.inf, torch.nan):
@@ -148,15 +148,15 @@ def test_rows_decide_for_themselves(adjusted):
 
 def test_levels_may_differ_by_row():
     kernel, x, sigma = HMC(lambda s: 0.5 * s, leaps=2), normal(3, 3), torch.tensor([[0.1], [1.0], [5.0]]).double()
-    together, _ = kernel(mixture(3), x, sigma, Noise(torch.arange(3)))
+    together, _ = kernel(mixture(3), x, sigma, Streams(torch.arange(3)))
     for row in range(3):
-        alone, _ = kernel(mixture(3), x[row: row + 1], float(sigma[row]), Noise(torch.tensor([row])))
+        alone, _ = kernel(mixture(3), x[row: row + 1], float(sigma[row]), Streams(torch.tensor([row])))
         close(alone[0], together[row])
 
 
 @given(st.integers(-(2**63), 2**63 - 1), st.integers(-1, 100))
 def test_a_seeded_kernel_can_be_repeated(seed, step):
-    noise, x = Noise(torch.tensor([seed, 7]), step), normal(2, 3)
+    noise, x = Streams(torch.tensor([seed, 7]), step), normal(2, 3)
     kernel = HMC(0.4, leaps=2, repeats=2)
     first, _ = kernel(mixture(3), x, 0.3, noise)
     torch.randn(3)
@@ -192,7 +192,7 @@ def test_the_decision_is_independent_of_the_momentum():
 
 def test_a_step_for_each_coordinate_is_a_change_of_units():
     units, kernel = torch.tensor([1e-3, 1.0, 50.0], dtype=torch.float64), {"leaps": 3, "repeats": 4}
-    z, noise, cov = normal(100, 3), Noise(torch.arange(100)), chain(3, 0.5)
+    z, noise, cov = normal(100, 3), Streams(torch.arange(100)), chain(3, 0.5)
     plain, info = HMC(0.7, **kernel)(Gaussian(torch.zeros(3).double(), cov), z, 0.0, noise)
     scaled = Gaussian(torch.zeros(3).double(), units[:, None] * cov * units)
     for step in (0.7 * units, lambda sigma: 0.7 * units):
@@ -202,7 +202,7 @@ def test_a_step_for_each_coordinate_is_a_change_of_units():
 
 
 def test_a_step_that_is_a_function_of_the_level():
-    x, noise = normal(100, 3), Noise(torch.arange(100))
+    x, noise = normal(100, 3), Streams(torch.arange(100))
     for sigma in (0.1, 2.0):
         by_level, _ = HMC(lambda s: 0.5 * s)(mixture(3), x, sigma, noise)
         assert torch.equal(by_level, HMC(0.5 * sigma)(mixture(3), x, sigma, noise)[0])
@@ -224,7 +224,7 @@ def test_proposals_without_an_energy_are_rejected(beyond):
 def test_a_step_that_is_far_too_large_stays_where_it_is():
     stiff = Residual(lambda x: x**3, noise=1e-6)
     x = normal(50, 2)
-    y, info = HMC(1e3, leaps=10)(stiff, x, 0.0, Noise(torch.arange(50)))
+    y, info = HMC(1e3, leaps=10)(stiff, x, 0.0, Streams(torch.arange(50)))
     assert torch.equal(y, x)
     assert float(info.acceptance.max()) == 0
 

@@ -19,8 +19,8 @@ from sciencegen.mcmc import HMC
 from sciencegen.metrics import coverage
 from sciencegen.moments import Moments
 from sciencegen.nets.mlp import MLP, ScalarMLP
-from sciencegen.noise import Noise
 from sciencegen.priors import Denoiser, EnergyNet
+from sciencegen.random import Streams
 from sciencegen.sample import Ancestral, Multistep, karras
 
 D = torch.float64
@@ -62,8 +62,8 @@ def posterior(part: int, noise: float, dtype: torch.dtype = D, sampler=Multistep
     prior = BLIND if dtype == D else Denoised(PRIOR_32.mean)
     energy = Moments(prior, A, data.repeat_interleave(SAMPLES, 0).to(dtype), noise, **how)
     run = sampler(grid.to(dtype), corrector)
-    x = run(energy, run.noise(len(seeds), 2 * HALF, seeds), seeds)
-    x = energy.draw(x, run.sigmas[-1], Noise(seeds, 99)) if energy.around else energy.mean(x, run.sigmas[-1])
+    x = run(energy, run.start(len(seeds), 2 * HALF, seeds), seeds)
+    x = energy.draw(x, run.sigmas[-1], Streams(seeds, 99)) if energy.around else energy.mean(x, run.sigmas[-1])
     x = x.detach().double().unflatten(0, (TRUTHS, SAMPLES))
     per_part = lambda v: v.reshape(-1, 2, HALF).sum(-1).mean(0)
     risk = per_part(spread.sum(-1)[None])
@@ -124,7 +124,7 @@ def test_known_bias_scalar_guidance_is_far_from_bayes_whatever_its_weight():
     found = []
     for weight in (0.1, 0.3, 1.0, 3.0):
         energy = dps(BLIND, A, data, lambda t, w=weight: w * (1 - t**2) / t**2)
-        x = sampler(energy, sampler.noise(TRUTHS, 2 * HALF, seeds), seeds)
+        x = sampler(energy, sampler.start(TRUTHS, 2 * HALF, seeds), seeds)
         one = ((x - mean) ** 2)[:, :HALF].sum(-1).mean()
         found.append(float((1 + one / spread.sum(-1)[:HALF].sum()).sqrt()))
     assert min(f for f in found if math.isfinite(f)) > 1.2 * math.sqrt(2), found
@@ -210,7 +210,7 @@ def test_a_draw_meets_data_of_a_measurement_that_is_not_linear():
     prior = Gaussian(torch.zeros(2).double(), torch.tensor([1.0, 0.25], dtype=D))
     energy = Moments(prior, lambda x: x[..., :1] + 0.3 * x[..., :1] ** 3, torch.tensor([2.0]), 1e-4, around=prior)
     x, seeds = normal(200, 2), torch.arange(200)
-    one, four = (energy.draw(x, torch.tensor(0.3).double(), Noise(seeds), steps) for steps in (1, 6))
+    one, four = (energy.draw(x, torch.tensor(0.3).double(), Streams(seeds), steps) for steps in (1, 6))
     miss = lambda x: float((energy.measure(x) - 2.0).abs().max())
     assert miss(four) < 6e-4 < 1e-2 < miss(one)
 
@@ -222,7 +222,7 @@ def test_a_draw_is_the_posterior_given_the_noisy_state_at_every_level(sigma):
     m, cov, matrix, y, x = normal(3), covariance(3), normal(2, 3, seed=1), normal(2, seed=2), 2 * normal(3, seed=4)
     prior, count = Gaussian(m, cov), 20_000
     energy = Moments(prior, matrix, y, 0.2, around=prior)
-    got = energy.draw(x.expand(count, 3), torch.tensor(sigma, dtype=D), Noise(torch.arange(count)))
+    got = energy.draw(x.expand(count, 3), torch.tensor(sigma, dtype=D), Streams(torch.arange(count)))
     both = torch.cat([matrix / 0.2, torch.eye(3, dtype=D) / sigma])
     mean, spread = conditioned(m, cov, both, torch.cat([y / 0.2, x / sigma]), 1.0)
     variances = spread.diagonal()
@@ -234,9 +234,9 @@ def test_a_draw_is_the_posterior_given_the_noisy_state_at_every_level(sigma):
 def test_a_draw_is_the_same_for_the_same_seed_in_any_batch():
     energy = Moments(PRIOR, torch.eye(2 * HALF, dtype=D)[:9], torch.ones(9), 1e-2, around=PRIOR)
     x, seeds, sigma = normal(4, 2 * HALF), torch.arange(4), torch.tensor(0.1, dtype=D)
-    together = energy.draw(x, sigma, Noise(seeds))
-    close(energy.draw(x[2:3], sigma, Noise(seeds[2:3])), together[2:3], 1e-9)
-    assert not torch.allclose(together, energy.draw(x, sigma, Noise(seeds + 9)))
+    together = energy.draw(x, sigma, Streams(seeds))
+    close(energy.draw(x[2:3], sigma, Streams(seeds[2:3])), together[2:3], 1e-9)
+    assert not torch.allclose(together, energy.draw(x, sigma, Streams(seeds + 9)))
 
 
 # --- small things ------------------------------------------------------------------------------------------------

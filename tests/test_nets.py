@@ -7,7 +7,7 @@ import torch
 
 from conformance import awake
 from oracles import close, normal
-from sciencegen.nets.mlp import MLP, Fourier, ScalarMLP
+from sciencegen.nets.mlp import MLP, LevelFeatures, ScalarMLP
 
 NETS = {"MLP": lambda: MLP(5, 16, 2), "MLP of other outputs": lambda: MLP(5, 16, 2, outputs=3),
         "ScalarMLP": lambda: ScalarMLP(5, 16, 2)}
@@ -77,7 +77,7 @@ def test_derivatives_up_to_the_third_are_right(make):
 
 def test_fourier_features_lie_on_circles_and_tell_levels_apart():
     c = torch.log(torch.logspace(math.log10(2e-3), math.log10(80), 200, dtype=torch.float64))[:, None] / 4
-    features = Fourier(64).double()(c)
+    features = LevelFeatures(64).double()(c)
     close(features[:, :32] ** 2 + features[:, 32:] ** 2, torch.ones(200, 32, dtype=torch.float64))
     apart = (features[1:] - features[:-1]).norm(dim=-1)
     assert float(apart.min()) > 0.5

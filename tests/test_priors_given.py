@@ -146,7 +146,7 @@ def test_a_problem_asks_a_guided_prior_as_any_other():
     found = design(Problem(layout, guided).given(u=value), lambda a, **_: 0 * a[..., 0], 0.0, sampler, 3,
                    seeds=seeds, progress=False)
     exact = 2.0 * data.given(u).at(u, value) - data.marginal(a & b)
-    wanted = exact.mean(sampler(exact, sampler.noise(3, 2, seeds), seeds), 0.01)
+    wanted = exact.mean(sampler(exact, sampler.start(3, 2, seeds), seeds), 0.01)
     close(torch.tensor(found.samples.a.values[:, 0]).sort().values, wanted[:, 0].sort().values, 1e-8)
 
 
@@ -196,7 +196,7 @@ def test_two_modes_that_move_and_change_their_shares():
         known = energy.given(PAIR["c"]).at(PAIR["c"], torch.tensor([c]))
         with torch.no_grad():
             sampler = Heun(karras(24, 0.02, 20.0))
-            x = sampler(known, sampler.noise(4000, 1, torch.arange(4000)))[:, 0]
+            x = sampler(known, sampler.start(4000, 1, torch.arange(4000)))[:, 0]
         assert abs(float((x > 0).float().mean()) - share) < 0.05
         for side, sign in ((x[x > 0], 1), (x[x < 0], -1)):
             assert abs(float(side.mean()) - sign * (0.5 + c)) < 0.05

@@ -14,7 +14,7 @@ from sciencegen.exact import Gaussian, Mixture
 from sciencegen.guide import Tweedie
 from sciencegen.layout import Layout
 from sciencegen.mcmc import HMC, Walk
-from sciencegen.noise import Noise
+from sciencegen.random import Streams
 from sciencegen.sample import Ancestral, Annealed, Euler, Heun, Multistep, karras
 
 SAMPLERS = [Euler, Heun, Ancestral, Multistep]
@@ -29,7 +29,7 @@ def grid(steps, low=2e-3, high=80.0, zero=False):
 
 def draws(sampler, energy, count, size):
     seeds = torch.arange(count)
-    return sampler(energy, sampler.noise(count, size, seeds), seeds)
+    return sampler(energy, sampler.start(count, size, seeds), seeds)
 
 
 # --- grids -------------------------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ VARIANCES = torch.tensor([0.25, 1.0, 4.0], dtype=torch.float64)
 def narrowing(sigmas):
     """The share of ``VARIANCES`` that Ancestral ends with: it is linear, so that no sample has to be drawn."""
     run, energy = Ancestral(sigmas), Gaussian(torch.zeros(3, dtype=torch.float64), VARIANCES)
-    twins = Noise(torch.zeros(2, dtype=torch.long))
+    twins = Streams(torch.zeros(2, dtype=torch.long))
     spread, probe = sigmas[0] ** 2, torch.tensor([[0.0], [1.0]], dtype=torch.float64).expand(2, 3)
     for a, b in zip(run.levels, run.levels[1:]):
         (pushed, moved), _, _ = run.step(energy, probe, a, b, run.init(probe), twins)
@@ -197,10 +197,10 @@ def test_a_gaussian_is_drawn_with_its_mean_and_covariance(sampler):
 
 
 def test_the_start_is_normal_scaled_and_of_the_grids_precision():
-    start = Euler(grid(3, high=7.0)).noise(20000, 2, torch.arange(20000))
+    start = Euler(grid(3, high=7.0)).start(20000, 2, torch.arange(20000))
     assert stats.kstest(start.flatten() / 7, "norm").pvalue > 1e-3
     assert start.dtype == torch.float64
-    assert Euler(karras(3)).noise(2, 2).dtype == torch.float32
+    assert Euler(karras(3)).start(2, 2).dtype == torch.float32
 
 
 # --- composition -------------------------------------------------------------------------------------------------
@@ -266,15 +266,15 @@ def runs():
 @pytest.mark.parametrize("run", runs(), ids=lambda run: f"{type(run).__name__}, {run.corrector and 'corrected'}")
 def test_a_seeded_sample_is_the_same_alone_and_in_any_batch(run):
     energy, seeds = Tweedie(mixture(3), law()) + decay * gaussian(3), torch.tensor([5, 2**61, -3, 0, 77])
-    start = run.noise(5, 3, seeds)
+    start = run.start(5, 3, seeds)
     together = run(energy, start, seeds)
     assert bool(together.isfinite().all())
     assert torch.equal(run(energy, start, seeds), together)
     order = torch.tensor([3, 0, 4])
-    assert torch.equal(run.noise(3, 3, seeds[order]), start[order])
+    assert torch.equal(run.start(3, 3, seeds[order]), start[order])
     close(run(energy, start[order], seeds[order]), together[order], 1e-9)
     for row in range(5):
-        assert torch.equal(run.noise(1, 3, seeds[row: row + 1])[0], start[row])
+        assert torch.equal(run.start(1, 3, seeds[row: row + 1])[0], start[row])
         close(run(energy, start[row: row + 1], seeds[row: row + 1])[0], together[row], 1e-9)
 
 
@@ -283,7 +283,7 @@ def test_other_seeds_are_other_samples(sampler):
     run = sampler(grid(5), HMC(0.1))
     x = draws(run, mixture(3), 50, 3)
     assert len(x.flatten().unique()) == 150
-    start = run.noise(1, 3, torch.tensor([0])).expand(2, 3)
+    start = run.start(1, 3, torch.tensor([0])).expand(2, 3)
     walked = run(mixture(3), start, torch.tensor([1, 2]))
     assert bool((walked[0] != walked[1]).all()), "the corrector's noise differs by row"
 
@@ -292,15 +292,15 @@ def test_other_seeds_are_other_samples(sampler):
 def test_without_seeds_noise_is_fresh_and_follows_torchs_generator(sampler):
     run, energy = sampler(grid(5), HMC(0.1)), mixture(3)
     torch.manual_seed(0)
-    first = run(energy, run.noise(2, 3))
-    assert bool((run(energy, run.noise(2, 3)) != first).all())
+    first = run(energy, run.start(2, 3))
+    assert bool((run(energy, run.start(2, 3)) != first).all())
     torch.manual_seed(0)
-    assert torch.equal(run(energy, run.noise(2, 3)), first)
+    assert torch.equal(run(energy, run.start(2, 3)), first)
 
 
 def test_start_steps_and_corrections_share_no_noise():
     """Ancestral's own noise, the start's and the kernel's momenta, recorded where they are drawn."""
-    noise, places = Noise(torch.arange(4000)), []
+    noise, places = Streams(torch.arange(4000)), []
 
     class Recorded:
         def __call__(self, energy, x, sigma, noise=None):
@@ -311,7 +311,7 @@ def test_start_steps_and_corrections_share_no_noise():
     draws(run, gaussian(2), 10, 2)
     assert places == [(0, 1), (1, 1), (2, 1)]
     free = Potential(lambda x: 0 * x.sum(-1))
-    start = run.noise(4000, 1, noise.seeds)
+    start = run.start(4000, 1, noise.seeds)
     moved = torch.cat([x for _, x, _ in Ancestral(grid(3)).path(free, torch.zeros_like(start), noise.seeds)], dim=-1)
     for walk in torch.cat([moved[:, :1], moved.diff()], dim=-1).mT:
         within(start[:, 0] / start.std() * walk / walk.std(), 0, 1)
@@ -324,7 +324,7 @@ def test_start_steps_and_corrections_share_no_noise():
 @pytest.mark.parametrize("seeds", [torch.zeros(2), torch.zeros(3, dtype=torch.long), torch.zeros((), dtype=torch.long)])
 def test_bad_seeds_are_refused(seeds):
     run = Euler(grid(3))
-    for ask in (lambda: run.noise(2, 3, seeds), lambda: run(gaussian(3), torch.zeros(2, 3).double(), seeds)):
+    for ask in (lambda: run.start(2, 3, seeds), lambda: run(gaussian(3), torch.zeros(2, 3).double(), seeds)):
         with pytest.raises(ValueError, match=r"got seeds of shape .*; expected \(2,\) integers, one per row"):
             ask()
 
@@ -334,7 +334,7 @@ def test_bad_seeds_are_refused(seeds):
 @every
 def test_a_path_is_the_samples_history(sampler):
     run, energy, seeds = sampler(grid(6, zero=True), HMC(0.1)), mixture(3), torch.arange(4)
-    start = run.noise(4, 3, seeds)
+    start = run.start(4, 3, seeds)
     before = start.clone()
     sigmas, states, infos = zip(*run.path(energy, start, seeds))
     assert list(sigmas) == run.levels[1:]
@@ -354,7 +354,7 @@ def test_a_path_is_the_samples_history(sampler):
 @every
 def test_a_path_can_be_left_and_its_states_are_ones_own(sampler):
     run, seeds = sampler(grid(6)), torch.arange(4)
-    start, seen = run.noise(4, 3, seeds), []
+    start, seen = run.start(4, 3, seeds), []
     for _, x, _ in run.path(gaussian(3), start, seeds):
         seen.append((x, x.clone()))
         if len(seen) == 3:
@@ -366,5 +366,5 @@ def test_a_path_can_be_left_and_its_states_are_ones_own(sampler):
 @every
 def test_a_sampler_works_in_the_precision_of_its_state(sampler):
     run = sampler(grid(4), HMC(0.1))
-    x = run(gaussian(3).float(), run.noise(2, 3).float())
+    x = run(gaussian(3).float(), run.start(2, 3).float())
     assert x.dtype == torch.float32

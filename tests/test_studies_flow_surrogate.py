@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from sciencegen.exact import Gaussian
-from sciencegen.noise import Noise
 from sciencegen.physics import ellipse, placed
 from sciencegen.priors import zoo
+from sciencegen.random import Streams
 from sciencegen.sample import karras
 from sciencegen.studies.flow.compose import superposed
 from sciencegen.studies.flow.surrogate import Surrogate, sample_given
@@ -28,7 +28,7 @@ def test_given_what_is_seen_early_samples_have_the_conditional_moments():
     prior, gain, noise, held = joint(100.0)
     given, count = torch.tensor([0.7, -0.4]).double(), 4000
     clean = torch.cat([torch.zeros(2).double(), 100 * given]).expand(count, 4)
-    x = sample_given(prior, clean, held, karras(150, 1e-3, 3e3).double(), Noise(torch.arange(count)))
+    x = sample_given(prior, clean, held, karras(150, 1e-3, 3e3).double(), Streams(torch.arange(count)))
     assert torch.equal(x[:, 2:], clean[:, 2:])
     assert torch.allclose(x[:, :2].mean(0), gain @ given, atol=4.5 * math.sqrt(0.4 / count) + 5e-3)
     assert torch.allclose(x[:, :2].T.cov(), noise, rtol=0.25, atol=0.02)  # 150 steps lack a sixth
@@ -39,7 +39,7 @@ def test_what_is_seen_late_is_seen_too_late():
     prior, gain, _, held = joint(0.01)
     given, count = torch.tensor([0.7, -0.4]).double(), 2000
     clean = torch.cat([torch.zeros(2).double(), 0.01 * given]).expand(count, 4)
-    x = sample_given(prior, clean, held, karras(60, 1e-3, 3e3).double(), Noise(torch.arange(count)))
+    x = sample_given(prior, clean, held, karras(60, 1e-3, 3e3).double(), Streams(torch.arange(count)))
     assert (x[:, :2].mean(0) - gain @ given).norm() > 0.5 * (gain @ given).norm()
 
 

@@ -455,7 +455,7 @@ def test_another_error_in_the_middle_is_the_users_to_see():
 
 
 def test_nothing_that_is_given_is_changed():
-    x = HEUN.noise(5, 4, torch.arange(5))
+    x = HEUN.start(5, 4, torch.arange(5))
     before = x.clone()
     ask(start=x)
     close(x, before, 0)

@@ -18,7 +18,7 @@ from sciencegen.energy import Energy
 from sciencegen.exact import Gaussian
 from sciencegen.layout import Layout
 from sciencegen.mcmc import HMC
-from sciencegen.noise import Noise
+from sciencegen.random import Streams
 from sciencegen.sample import Ancestral, Heun, karras
 
 from .original import Averaged
@@ -176,10 +176,10 @@ def drawn(regime: Regime, counting: str, kernel: HMC | None, stochastic: bool, c
     """Covariance of ``count`` samples by the package's samplers."""
     energy, levels = regime.countings[counting], karras(LEVELS, LOW, HIGH, dtype=torch.float64)
     walk, seeds = (Ancestral if stochastic else Heun)(levels, kernel), torch.arange(count)
-    return energy.mean(walk(energy, walk.noise(count, len(regime.truth), seeds), seeds), LOW).mT.cov()
+    return energy.mean(walk(energy, walk.start(count, len(regime.truth), seeds), seeds), LOW).mT.cov()
 
 
 def floor(regime: Regime, count: int) -> dict[str, float]:
     """Errors of as many exact draws."""
-    draws = Noise(torch.arange(count), 99).normal(len(regime.truth)) @ torch.linalg.cholesky(regime.truth).mT
+    draws = Streams(torch.arange(count), 99).normal(len(regime.truth)) @ torch.linalg.cholesky(regime.truth).mT
     return errors(regime.truth, draws.mT.cov())

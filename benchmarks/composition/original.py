@@ -21,7 +21,7 @@ from torch import Tensor
 from sciencegen.calls import Plan
 from sciencegen.energy import Energy, Evaluation, score_only
 from sciencegen.layout import Layout, Variable
-from sciencegen.noise import Noise
+from sciencegen.random import Streams
 from sciencegen.view import View, gather, scatter
 
 __all__ = ["Averaged", "Original", "cosine"]
@@ -93,7 +93,7 @@ class Original:
     def path(self, energy: Energy, seeds: Tensor, start: tuple[int, Tensor] | None = None
              ) -> Iterator[tuple[int, Tensor]]:
         """Yield ``(t, y)`` after each level ``t``, the last of which is 0; one of them is where a later path starts."""
-        beta, noise, size = cosine(self.steps), Noise(seeds), self.layout.size
+        beta, noise, size = cosine(self.steps), Streams(seeds), self.layout.size
         kept = torch.cumprod(1 - beta, 0)
         last, y = start or (self.steps, noise.at(-1).normal(size, torch.float32))
         for t in reversed(range(last)):

@@ -74,5 +74,5 @@ class Ours:
         walk = HMC(lambda sigma: self.step * sigma, adjusted=False, repeats=self.repeats) if self.repeats else None
         sampler = Ancestral(karras(self.levels, self.low, self.high, dtype=torch.float32), walk)
         guided = Tweedie(energy, self.weight * Potential(objective)) if self.weight else energy
-        x = sampler(guided, sampler.noise(len(seeds), size, seeds), seeds)
+        x = sampler(guided, sampler.start(len(seeds), size, seeds), seeds)
         return finished(energy, x, self.at, self.finish)

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 from torch.utils.flop_counter import FlopCounterMode
 
-from sciencegen.nets.mlp import Fourier
+from sciencegen.nets.mlp import LevelFeatures
 
 from .ours import sigmoid
 
@@ -46,7 +46,7 @@ class Predictor(nn.Module):
     def __init__(self, channels: Sequence[int] = (80, 144), blocks: Sequence[int] = (3, 2), features: int = 128
                  ) -> None:
         super().__init__()
-        self.level = nn.Sequential(Fourier(features), nn.Linear(features, features), nn.SiLU())
+        self.level = nn.Sequential(LevelFeatures(features), nn.Linear(features, features), nn.SiLU())
         self.body = UNet(STATE + BODY, STATE + BODY, hid_channels=tuple(channels), hid_blocks=tuple(blocks),
                          mod_features=features, norm="group")
 

@@ -22,9 +22,9 @@ from torch import Tensor
 from sciencegen.airfoil.wing_fit import fit_wings
 from sciencegen.airfoil.wings import Wings
 from sciencegen.layout import Layout, View
-from sciencegen.noise import Noise
 from sciencegen.physics.mean_forces import MeanForces
 from sciencegen.priors import Prior, zoo
+from sciencegen.random import Streams
 from sciencegen.result import Result
 from sciencegen.sample import Ancestral, karras
 from sciencegen.studies.flow.compose import Shared, enlarge, shared, stream
@@ -118,7 +118,7 @@ class Original:
         """States ``(count, d)``."""
         beta, down = sigmoid(self.steps), self.study.sampler.sigmas
         sigmas = karras(self.steps - 1, float(down[-1]), float(down[0])).flip(0)
-        step, noise, view = Ancestral(sigmas.flip(0)), Noise(seeds), layout["reynolds"]
+        step, noise, view = Ancestral(sigmas.flip(0)), Streams(seeds), layout["reynolds"]
         known = (math.log10(reynolds) - view(layout.loc)) / view(layout.scale)
         x = sigmas[-1] * noise.normal(layout.size, torch.float32)
         for t in reversed(range(self.steps)):

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from sciencegen.exact import Gaussian
 from sciencegen.layout import Layout, Variable
-from sciencegen.noise import Noise
 from sciencegen.physics import Heat
+from sciencegen.random import Streams
 from sciencegen.studies.pde.pairs import pair_layout, pairs
 from sciencegen.studies.pde.prior import gaussian, setup
 
@@ -75,7 +75,7 @@ class Bayes:
         B = self._seen(question, F, MF)
         gain = torch.linalg.solve(B @ B.mT + question.noise.square().diag(), B).mT
         mean = question.data @ gain.mT
-        rows = Noise(torch.arange(len(mean) * self.samples) + question.first * self.samples)
+        rows = Streams(torch.arange(len(mean) * self.samples) + question.first * self.samples)
         z = rows.normal(F.shape[1]).unflatten(0, (len(mean), self.samples))
         error = question.noise * rows.at(1).normal(len(question.noise)).unflatten(0, (len(mean), self.samples))
         z = z + (question.data[:, None] + error - z @ B.mT) @ gain.mT

@@ -22,8 +22,8 @@ from torch import Tensor
 from sciencegen.exact import Gaussian
 from sciencegen.guide import Moments
 from sciencegen.linear import linearised
-from sciencegen.noise import Noise
 from sciencegen.physics import NavierStokes, resolve
+from sciencegen.random import Streams
 from sciencegen.studies.pde.pairs import pairs
 
 from .row import Answer
@@ -116,7 +116,7 @@ class Linear:
         gain = torch.linalg.solve(cov, cross.double()).float()
         count = len(data) * self.samples
         rows = torch.arange(question.first * self.samples, question.first * self.samples + count) % len(a)
-        kicks = noise * Noise(torch.arange(count), 1 + question.first).normal(len(noise), noise.dtype)
+        kicks = noise * Streams(torch.arange(count), 1 + question.first).normal(len(noise), noise.dtype)
         found = a[rows] + (data.repeat_interleave(self.samples, 0) + kicks - seen[rows]) @ gain
         mean = (a0 + (data - seen0) @ gain).unflatten(1, (n, n))
         return answer(question.task.system, found.reshape(len(data), self.samples, n, n), 0, mean)
@@ -189,7 +189,7 @@ class Solver:
                     level = data.float() - see(at[None])[0] + A @ at
                     energy = Moments(prior, A, level, question.noise, 0, around=prior)
                     at = energy.mean(prior.center[None], torch.tensor(FAR))[0]
-            noise = Noise(torch.arange(self.samples) + case * self.samples)
+            noise = Streams(torch.arange(self.samples) + case * self.samples)
             far = FAR * noise.normal(len(at), at.dtype)
             found.append(start(energy.draw(far, torch.tensor(FAR), noise.at(1))))
             means.append(start(at))

@@ -25,9 +25,9 @@ from torch import Tensor
 
 from sciencegen.energy import Potential
 from sciencegen.mcmc import HMC
-from sciencegen.noise import Noise
 from sciencegen.physics import Darcy
 from sciencegen.physics.fields import HIGH, LOW, binary
+from sciencegen.random import Streams
 
 from .row import Answer
 from .task import GRID, Question, Task
@@ -126,7 +126,7 @@ class Latent:
 
     def population(self, seen: Seen, case: int, run: int) -> Population:
         """Members at the data."""
-        noise = Noise(torch.arange(self.members) + case * self.members, stream=1000 * run)
+        noise = Streams(torch.arange(self.members) + case * self.members, stream=1000 * run)
         now, level, more = Population(noise.at(-1, noise.stream).normal(SIZE)), 0, self.last
         while more:
             level += 1
@@ -150,11 +150,11 @@ class Latent:
         value = self.energies(seen, now.z, now.heat)
         heat = self._next(value, now.heat)
         weight = torch.softmax(now.heat * value - heat * self.energies(seen, now.z, heat), 0)
-        comb = (torch.arange(self.members) + Noise(torch.tensor([key])).uniform(1)[0]) / self.members
+        comb = (torch.arange(self.members) + Streams(torch.tensor([key])).uniform(1)[0]) / self.members
         pick = torch.searchsorted(weight.cumsum(0), comb).clamp_max(self.members - 1)
         return replace(now, z=now.z[pick], heat=heat, solves=now.solves + 2 * self.members)
 
-    def walked(self, seen: Seen, now: Population, noise: Noise) -> Population:
+    def walked(self, seen: Seen, now: Population, noise: Streams) -> Population:
         """Hamiltonian steps, of a length that two in three are accepted."""
         heat, width = now.heat, self.sharpness(now.heat)
         coordinates = Coordinates.around(math.sqrt(heat) * self.gradients(seen, now.z, width, noise))
@@ -170,7 +170,7 @@ class Latent:
         spent = self.members * (2 + self.repeats * self.leaps)
         return Population(coordinates(q), heat, min(max(step, 0.02), 0.6), now.solves + spent)
 
-    def gradients(self, seen: Seen, z: Tensor, width: float, noise: Noise) -> Tensor:
+    def gradients(self, seen: Seen, z: Tensor, width: float, noise: Streams) -> Tensor:
         """``J^T e (k, d)`` of the misfit with random ``e``: their outer products average to ``J^T J``."""
         with torch.enable_grad():
             z = z.detach().requires_grad_()

@@ -18,7 +18,7 @@ from torch import Tensor
 from sciencegen.energy import Residual
 from sciencegen.guide import Tweedie
 from sciencegen.mcmc import HMC
-from sciencegen.noise import Noise
+from sciencegen.random import Streams
 from sciencegen.sample import Ancestral, karras
 
 from .diffusion import Counter, Ours, is_rock, network, unfolded
@@ -70,7 +70,7 @@ class Solved:
         sampler = Ancestral(karras(self.steps, self.low, self.high, dtype=torch.float32), walker)
         seeds = torch.arange(len(clean)) + question.first * self.samples
         with Counter(prior) as counter, torch.no_grad():
-            x = clean + self.high * Noise(seeds, 10_000).normal(clean.shape[-1], clean.dtype)
+            x = clean + self.high * Streams(seeds, 10_000).normal(clean.shape[-1], clean.dtype)
             x = prior.mean(sampler(energy, x, seeds), sampler.sigmas[-1])
         return Answer(unfolded(layout, x, self.samples), calls=first.calls + counter.forward,
                       backward=first.backward + counter.backward, solves=counter.forward * self.samples)

@@ -19,8 +19,8 @@ from torch import Tensor
 from sciencegen.exact import Gaussian
 from sciencegen.guide import Moments, dps
 from sciencegen.nets.unet import GridUNet
-from sciencegen.noise import Noise
 from sciencegen.priors import Denoiser
+from sciencegen.random import Streams
 from sciencegen.sample import Heun, Multistep, karras
 from sciencegen.studies.pde.prior import setup
 
@@ -34,13 +34,13 @@ def speed(file: Path, again: bool, count: int = 2, steps: int = 24) -> dict[str,
     if file.is_file() and not again:
         return json.loads(file.read_text())
     prior, A, y = _question()
-    start = 40 * Noise(torch.arange(count)).normal(A.shape[1], torch.float32)
+    start = 40 * Streams(torch.arange(count)).normal(A.shape[1], torch.float32)
     ours, shared = Moments(prior, A, y, 0.01, 8, around=prior.data), karras(20, 0.02, 40.0)
     found = {"count": count, "steps": len(shared) - 1, "dps_steps_timed": steps}
     with Counter(prior) as calls:
         clock = time.perf_counter()
         x = Multistep(shared)(ours, start)
-        ours.draw(x, shared[-1], Noise(torch.arange(count), len(shared)))
+        ours.draw(x, shared[-1], Streams(torch.arange(count), len(shared)))
         found["ours_seconds"] = (time.perf_counter() - clock) / count
     found |= {"ours_forward": calls.forward, "ours_backward": calls.backward}
     grid = karras(PUBLISHED_STEPS)

@@ -24,9 +24,9 @@ from sciencegen.energy import Energy
 from sciencegen.exact import Gaussian
 from sciencegen.guide import Moments
 from sciencegen.layout import Layout
-from sciencegen.noise import Noise
 from sciencegen.physics import Cosine, LogWells, Wells
 from sciencegen.priors import Model
+from sciencegen.random import Streams
 from sciencegen.sample import Multistep, karras
 from sciencegen.studies.pde.pairs import pairs
 
@@ -72,7 +72,7 @@ def rows(model: Model | None) -> Iterator[tuple[Layout, str, Callable[[int], Ten
 
 def gaussian(law: Gaussian, count: int) -> Tensor:
     """Samples ``(count, d)``."""
-    white = Noise(torch.arange(count)).normal(len(law.variances), law.center.dtype)
+    white = Streams(torch.arange(count)).normal(len(law.variances), law.center.dtype)
     return law.center + law.back(white * law.variances.sqrt())
 
 
@@ -80,7 +80,7 @@ def sampled(prior: Energy, layout: Layout, count: int) -> Tensor:
     """The prior's samples, their last Tweedie mean."""
     with torch.no_grad():
         sampler, seeds = Multistep(karras(STEPS, LOW, 80.0)), torch.arange(count)
-        return prior.mean(sampler(prior, sampler.noise(count, layout.size, seeds), seeds), sampler.sigmas[-1])
+        return prior.mean(sampler(prior, sampler.start(count, layout.size, seeds), seeds), sampler.sigmas[-1])
 
 
 def solved(layout: Layout, x: Tensor) -> Tensor:
@@ -95,8 +95,8 @@ def guided(prior: Energy, layout: Layout, count: int) -> Tensor:
     energy = Moments(prior, lambda x: gap(layout, x), torch.zeros(layout.size // 2), NOISE / grid(layout), 4,
                      around=around)
     sampler, seeds = Multistep(karras(12, 0.02, 80.0, dtype=around.center.dtype)), torch.arange(count)
-    x = sampler(energy, sampler.noise(count, layout.size, seeds), seeds)
-    return energy.draw(x, sampler.sigmas[-1], Noise(seeds, len(sampler.sigmas)), 4)
+    x = sampler(energy, sampler.start(count, layout.size, seeds), seeds)
+    return energy.draw(x, sampler.sigmas[-1], Streams(seeds, len(sampler.sigmas)), 4)
 
 
 def gap(layout: Layout, x: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ def scores(layout: Layout, x: Tensor) -> dict[str, float]:
 
 def sliced(x: Tensor, y: Tensor) -> float:
     """Sliced 2-Wasserstein distance of ``x, y (N, d)``: 1 for a shift by one in every coordinate."""
-    axes = Noise(torch.arange(DIRECTIONS)).normal(x.shape[1], x.dtype)
+    axes = Streams(torch.arange(DIRECTIONS)).normal(x.shape[1], x.dtype)
     axes = (axes / axes.norm(dim=-1, keepdim=True)).mT
     gaps = (x @ axes).sort(0).values - (y @ axes).sort(0).values
     return float(gaps.square().mean().sqrt())

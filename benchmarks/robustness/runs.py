@@ -12,7 +12,7 @@ from rich.table import Table
 from tqdm.auto import tqdm
 
 from sciencegen.files import Fault
-from sciencegen.files.child import Died, Exhausted, Hung, Limits, in_child
+from sciencegen.files.child import ChildLimits, Died, Exhausted, Hung, in_child
 
 from . import WORDS, Part
 
@@ -35,7 +35,7 @@ class Verdict:
 
 def judged(part: Part, case: Any) -> tuple[str, str]:
     """A word, and what it is said for."""
-    limits = Limits(getattr(part, "PATIENCE", SECONDS), MEMORY)
+    limits = ChildLimits(getattr(part, "PATIENCE", SECONDS), MEMORY)
     try:
         said = in_child(str(case), lambda beat: part.judge(case), limits)
     except (Hung, Died, Exhausted) as error:

@@ -65,6 +65,6 @@ class Samples:
     def _draw(self, study: AirfoilStudy, seeds: Tensor) -> Tensor:
         layout = Layout(shape=study.layout.variables["shape"])
         prior, sampler = study.energy.marginal(study.layout["shape"]), Heun(karras(self.steps, low=0.02, high=20.0))
-        x = sampler(prior, sampler.noise(len(seeds), layout.size, seeds), seeds)
+        x = sampler(prior, sampler.start(len(seeds), layout.size, seeds), seeds)
         with torch.no_grad():
             return layout.unpack(prior.mean(x, sampler.sigmas[-1]))["shape"].float()

@@ -28,7 +28,7 @@ from typing import Any, NoReturn, TypeVar
 from .fault import Fault
 from .kind import size
 
-__all__ = ["Died", "Exhausted", "Hung", "Limits", "in_child"]
+__all__ = ["Died", "Exhausted", "Hung", "ChildLimits", "in_child"]
 
 Answer = TypeVar("Answer")
 Beat = Callable[..., object]
@@ -48,7 +48,7 @@ class Exhausted(Fault):
 
 
 @dataclass(frozen=True)
-class Limits:
+class ChildLimits:
     """What a child may take: ``seconds`` of work without progress, and ``memory`` in bytes beside what its parent has.
 
     Work is the time of the processor, so that a busy machine is no fault of a file; of waiting five times as much.
@@ -58,7 +58,7 @@ class Limits:
     memory: int = 2 * 10**9
 
 
-def in_child(path: str | os.PathLike, work: Callable[[Beat], Answer], limits: Limits = Limits()) -> Answer:
+def in_child(path: str | os.PathLike, work: Callable[[Beat], Answer], limits: ChildLimits = ChildLimits()) -> Answer:
     """``work(beat)`` in a process of its own; it calls ``beat()`` wherever it has made progress.
 
     Returns what it returns and raises what it raises.
@@ -95,7 +95,7 @@ def in_child(path: str | os.PathLike, work: Callable[[Beat], Answer], limits: Li
     raise value
 
 
-def _child(work: Callable[[Beat], Any], pipe: int, limits: Limits) -> NoReturn:
+def _child(work: Callable[[Beat], Any], pipe: int, limits: ChildLimits) -> NoReturn:
     """The child's life: beats are zero bytes, the answer begins with a one."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -153,7 +153,7 @@ def _limit(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
-def _followed(pipe: int, pid: int, limits: Limits) -> tuple[bytes, int | None]:
+def _followed(pipe: int, pid: int, limits: ChildLimits) -> tuple[bytes, int | None]:
     """The answer, and the exit status, which is None for a child that shows no progress."""
     said, begun, spent = bytearray(), time.monotonic(), _work(pid)
     with selectors.DefaultSelector() as selector:

@@ -18,7 +18,7 @@ from .pdearena import PDEArena
 from .pdebench import Fields, Incompressible, Seeds, Tensor
 from .plain import Plain
 from .schema import Schema
-from .statistics import Moments, blocks, statistics
+from .statistics import Summary, blocks, statistics
 from .well import Well
 from .write import save
 from .write_pdebench import save_pdebench
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .dataset import Windows
 
 __all__ = [
-    "SCHEMAS", "AirfRANS", "Arrays", "Balls", "BubbleML", "CinDM", "EngiBench", "Fields", "Incompressible", "Moments",
+    "SCHEMAS", "AirfRANS", "Arrays", "Balls", "BubbleML", "CinDM", "EngiBench", "Fields", "Incompressible", "Summary",
     "NetCDF", "PDEArena", "Plain", "Schema", "Seeds", "Smoke", "Tensor", "Well", "Windows", "blocks", "detect",
     "on_grid", "open", "open_tree", "save", "save_pdebench", "save_well", "statistics",
 ]  # fmt: skip

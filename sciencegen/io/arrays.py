@@ -22,11 +22,11 @@ from .leaf import Leaf
 from .members import mat5, mat73, npy, npz
 from .schema import SPACE, Field, assemble, named_axes
 
-__all__ = ["Arrays", "Layout"]
+__all__ = ["Arrays", "Axes"]
 
 
 @dataclass(frozen=True)
-class Layout:
+class Axes:
     """A published set: what its arrays are called, and their axes. A trailing "..." is as much space as there is."""
 
     name: str
@@ -44,18 +44,18 @@ class Layout:
 STATIC, FRAMES = ("sample", "..."), ("sample", "x", "y", "time")
 # more particular ones first
 LAYOUTS = (
-    Layout("FNO, Navier-Stokes", {"a": ("sample", "x", "y"), "u": FRAMES, "t": ("time",)}, optional=("t",)),
-    Layout("FNO, Burgers", {"a": ("sample", "x"), "u": ("sample", "x")}),
-    Layout("FNO, Darcy", {"coeff": ("sample", "x", "y"), "sol": ("sample", "x", "y"), "Kcoeff": ("sample", "x", "y"),
+    Axes("FNO, Navier-Stokes", {"a": ("sample", "x", "y"), "u": FRAMES, "t": ("time",)}, optional=("t",)),
+    Axes("FNO, Burgers", {"a": ("sample", "x"), "u": ("sample", "x")}),
+    Axes("FNO, Darcy", {"coeff": ("sample", "x", "y"), "sol": ("sample", "x", "y"), "Kcoeff": ("sample", "x", "y"),
                           "Kcoeff_x": ("sample", "x", "y"), "Kcoeff_y": ("sample", "x", "y")},
            optional=("Kcoeff", "Kcoeff_x", "Kcoeff_y")),
-    Layout("DiffusionPDE, Darcy", {"thresh_a_data": STATIC, "thresh_p_data": STATIC}),
-    Layout("DiffusionPDE, Poisson", {"f_data": STATIC, "phi_data": STATIC}),
-    Layout("DiffusionPDE, Helmholtz", {"f_data": STATIC, "psi_data": STATIC}),
-    Layout("DiffusionPDE, Burgers", {"input": ("sample", "x"), "output": ("sample", "time", "x")}),
-    Layout("DeepONet, aligned", {"X/0": ("sample", "sensor"), "X/1": ("point", "coordinate"),
+    Axes("DiffusionPDE, Darcy", {"thresh_a_data": STATIC, "thresh_p_data": STATIC}),
+    Axes("DiffusionPDE, Poisson", {"f_data": STATIC, "phi_data": STATIC}),
+    Axes("DiffusionPDE, Helmholtz", {"f_data": STATIC, "psi_data": STATIC}),
+    Axes("DiffusionPDE, Burgers", {"input": ("sample", "x"), "output": ("sample", "time", "x")}),
+    Axes("DeepONet, aligned", {"X/0": ("sample", "sensor"), "X/1": ("point", "coordinate"),
                                  "y": ("sample", "point")}),
-    Layout("DeepONet, unaligned", {"X_train0": ("sample", "sensor"), "X_train1": ("sample", "coordinate"),
+    Axes("DeepONet, unaligned", {"X_train0": ("sample", "sensor"), "X_train1": ("sample", "coordinate"),
                                    "y_train": ("sample", "value")}),
 )
 # one solution u(x, t) beside its coordinates, in whichever order
@@ -123,7 +123,7 @@ def _matlab(path: Path) -> bool:
         return file.read(6) == b"MATLAB" and bool(entries(path))
 
 
-def _published(path: Path, layout: Layout, leaves: Mapping[str, Leaf]) -> xarray.Dataset:
+def _published(path: Path, layout: Axes, leaves: Mapping[str, Leaf]) -> xarray.Dataset:
     fields, lines = {}, {}
     for name, dims in layout.axes.items():
         if name not in leaves:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from tqdm.auto import tqdm
 
-from . import Moments, blocks
+from . import Summary, blocks
 
 __all__ = ["Described", "describe", "tables"]
 
@@ -26,7 +26,7 @@ class Described:
 
     dataset: xarray.Dataset
     evidence: str
-    moments: dict[str, Moments]
+    moments: dict[str, Summary]
 
 
 def describe(dataset: xarray.Dataset, evidence: str, beat: Callable[[], object] = lambda: None) -> Described:
@@ -35,10 +35,10 @@ def describe(dataset: xarray.Dataset, evidence: str, beat: Callable[[], object] 
     total, found = sum(dataset[name].nbytes for name in numeric), {}
     with tqdm(total=total, unit="B", unit_scale=True, desc="reading", delay=2, leave=False) as bar:
         for name in numeric:
-            variable, moments = dataset[name].variable, Moments()
+            variable, moments = dataset[name].variable, Summary()
             for key in blocks(variable):
                 block = variable[key].values
-                moments += Moments.of(block)
+                moments += Summary.of(block)
                 bar.update(block.nbytes)
                 beat()
             found[name] = moments

@@ -22,7 +22,8 @@ from xarray.core import indexing
 
 from ..files import fault, guarded, regular
 
-__all__ = ["Files", "Foreign", "Handle", "Key", "Leaf", "Picked", "Stacked", "Stored", "Whole", "source", "variable"]
+__all__ = ["Files", "Foreign", "Handle", "Key", "Leaf", "Picked", "Stacked", "StoredLeaf", "WholeLeaf", "source",
+           "variable"]
 
 Key = tuple[int | slice | np.ndarray, ...]
 
@@ -69,7 +70,7 @@ class Handle:
         return known[name]
 
 
-class Stored(Leaf):
+class StoredLeaf(Leaf):
     """A dataset of an HDF5 file, as it is stored."""
 
     def __init__(self, handle: Handle, name: str, dataset: h5py.Dataset) -> None:
@@ -184,7 +185,7 @@ class Files(Leaf):
         return frame
 
 
-class Whole(Leaf):
+class WholeLeaf(Leaf):
     """What can only be read as a whole; it is read at the first request and kept. Subclasses say how."""
 
     _kept: np.ndarray | None = None

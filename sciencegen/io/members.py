@@ -13,7 +13,7 @@ import scipy.io
 from numpy.lib import format as npy_format
 
 from ..files import affordable, fault, guarded, regular
-from .leaf import Files, Leaf, Picked, Whole
+from .leaf import Files, Leaf, Picked, WholeLeaf
 from .source import complex_fault, source, text
 
 __all__ = ["Members", "mat5", "mat73", "npy", "npz"]
@@ -28,7 +28,7 @@ NUMBERS = {"double": "f8", "single": "f4", "logical": "u1",
            **{f"{u}int{8 * n}": f"{u[:1] or 'i'}{n}" for u in ("", "u") for n in (1, 2, 4, 8)}}
 
 
-class Member(Whole):
+class Member(WholeLeaf):
     """An array in a .npz archive."""
 
     def __init__(self, path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype, trusted: bool) -> None:
@@ -41,7 +41,7 @@ class Member(Whole):
                 return np.ascontiguousarray(archive[self.name]).reshape(self.shape)
 
 
-class Matrix(Whole):
+class Matrix(WholeLeaf):
     """A variable of a MATLAB file of level 5."""
 
     def __init__(self, path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:

@@ -22,7 +22,7 @@ from ..files.hdf5 import checked, entries, hdf5
 from ..files.kind import size
 from ..files.survey import Entry
 from .decode import dated, decoded
-from .leaf import Handle, Leaf, Picked, Stored
+from .leaf import Handle, Leaf, Picked, StoredLeaf
 
 __all__ = ["Source", "source", "text"]
 
@@ -116,7 +116,7 @@ class Source:
             checked(self.path, name, self.trusted)
         self._used.add(name)
         stored = self.file[name]
-        return decoded(self.path, name, Stored(handle, name, stored), dict(stored.attrs))[0]
+        return decoded(self.path, name, StoredLeaf(handle, name, stored), dict(stored.attrs))[0]
 
     def _reason(self, entry: Entry) -> str:
         if entry.odd:

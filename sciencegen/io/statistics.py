@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import xarray
 
-__all__ = ["Moments", "blocks", "statistics"]
+__all__ = ["Summary", "blocks", "statistics"]
 
 BUDGET = 32 * 2**20  # bytes read at once
 
 
 @dataclass(frozen=True)
-class Moments:
+class Summary:
     """Count, mean, sum of squared deviations, least and most of the finite ones among some numbers.
 
     ``missing`` of them were NaN and ``infinite`` infinite; both are left out.
@@ -35,7 +35,7 @@ class Moments:
     infinite: int = 0
 
     @classmethod
-    def of(cls, values: np.ndarray) -> Moments:
+    def of(cls, values: np.ndarray) -> Summary:
         """Those of an array of any shape; ValueError where it holds no real numbers."""
         values = np.asarray(values)
         if values.dtype.kind not in "fiub":
@@ -51,13 +51,13 @@ class Moments:
         least, most = float(there.min()), float(there.max())
         return cls(there.size, mean, float(np.square(there - mean).sum()), least, most, missing, infinite)
 
-    def __add__(self, other: Moments) -> Moments:
+    def __add__(self, other: Summary) -> Summary:
         missing, infinite = self.missing + other.missing, self.infinite + other.infinite
         if not self.count or not other.count:
             kept = self if self.count else other
-            return Moments(kept.count, kept.mean, kept.squares, kept.least, kept.most, missing, infinite)
+            return Summary(kept.count, kept.mean, kept.squares, kept.least, kept.most, missing, infinite)
         count, apart = self.count + other.count, other.mean - self.mean
-        return Moments(count, self.mean + apart * other.count / count,
+        return Summary(count, self.mean + apart * other.count / count,
                        self.squares + other.squares + apart**2 * self.count * other.count / count,
                        min(self.least, other.least), max(self.most, other.most), missing, infinite)
 
@@ -91,10 +91,10 @@ def blocks(variable: xarray.Variable | xarray.DataArray, budget: int = BUDGET) -
         yield tuple(slice(int(i), min(int(i) + size, n)) for i, size, n in zip(corner, sizes, variable.shape))
 
 
-def statistics(dataset: xarray.Dataset, variables: Sequence[str]) -> dict[str, Moments]:
+def statistics(dataset: xarray.Dataset, variables: Sequence[str]) -> dict[str, Summary]:
     """The moments of each variable over all its finite entries, without more of it in memory than a block."""
     found = {}
     for name in variables:
         variable = dataset[name].variable
-        found[name] = sum((Moments.of(variable[key].values) for key in blocks(variable)), Moments())
+        found[name] = sum((Summary.of(variable[key].values) for key in blocks(variable)), Summary())
     return found

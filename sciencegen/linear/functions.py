@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..noise import Noise
+from ..random import Streams
 
 __all__ = ["Linear", "affine", "linearised"]
 
@@ -51,7 +51,7 @@ def linearised(function: Function, at: Tensor) -> tuple[Tensor, Tensor]:
 def affine(function: Function, like: Tensor) -> tuple[Tensor, Tensor] | None:
     """``A (m, d), b (m,)`` if ``function(x) = A x + b`` for states like ``like (d,)``; None if it is not."""
     A, b = linearised(function, torch.zeros_like(like))
-    x = 3 * Noise(torch.arange(3, device=like.device)).normal(len(like), like.dtype)
+    x = 3 * Streams(torch.arange(3, device=like.device)).normal(len(like), like.dtype)
     with torch.no_grad():
         seen, straight = function(x), x @ A.mT + b
     size = x.abs() @ A.abs().mT + b.abs()

@@ -22,7 +22,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .mlp import Fourier
+from .mlp import LevelFeatures
 
 __all__ = ["Bodies", "EDGES", "NODES", "pairs"]
 
@@ -51,7 +51,7 @@ class Bodies(nn.Module):
                  contact: float = 0.87, step: float = 0.084) -> None:
         super().__init__()
         self.bodies, self.reach, self.contact, self.step = bodies, reach, contact, step
-        self.level = nn.Sequential(Fourier(64), nn.Linear(64, 64), nn.SiLU())
+        self.level = nn.Sequential(LevelFeatures(64), nn.Linear(64, 64), nn.SiLU())
         self.trunks = nn.ModuleList([first] if second is None else [first, second])
         self.heads = nn.ModuleList(Smoother(t.width, reach, step, heads) for t, heads in zip(self.trunks, (1, 2)))
 

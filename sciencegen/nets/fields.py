@@ -22,7 +22,7 @@ from azula.nn.unet import UNet
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .mlp import Fourier
+from .mlp import LevelFeatures
 from .places import Places
 
 __all__ = ["FieldUNet", "Numbers"]
@@ -101,7 +101,7 @@ class Numbers(nn.Module):
 
     def __init__(self, numbers: int, read: int, features: int) -> None:
         super().__init__()
-        self.level = nn.Sequential(Fourier(features), nn.Linear(features, features), nn.SiLU())
+        self.level = nn.Sequential(LevelFeatures(features), nn.Linear(features, features), nn.SiLU())
         self.enter = self.leave = None
         if numbers:
             self.enter = nn.Sequential(nn.Linear(2 * numbers, features), nn.SiLU(), nn.Linear(features, features))

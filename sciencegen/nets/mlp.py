@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MLP", "Fourier", "ScalarMLP", "normalised"]
+__all__ = ["MLP", "LevelFeatures", "ScalarMLP", "normalised"]
 
 
 class MLP(nn.Module):
@@ -22,7 +22,7 @@ class MLP(nn.Module):
 
     def __init__(self, size: int, width: int = 256, depth: int = 4, outputs: int | None = None) -> None:
         super().__init__()
-        self.level = nn.Sequential(Fourier(64), nn.Linear(64, width), nn.SiLU())
+        self.level = nn.Sequential(LevelFeatures(64), nn.Linear(64, width), nn.SiLU())
         self.enter = nn.Linear(2 * size, width)
         self.blocks = nn.ModuleList(Block(width) for _ in range(depth))
         self.leave = nn.Linear(width, outputs or size)
@@ -66,7 +66,7 @@ class Block(nn.Module):
         return h + (1 + gate) * self.body(normalised(h) * (1 + scale) + shift)
 
 
-class Fourier(nn.Module):
+class LevelFeatures(nn.Module):
     """Sines and cosines of a number at fixed, log-spaced frequencies, ``(N, 1) -> (N, size)``."""
 
     def __init__(self, size: int, highest: float = 32.0) -> None:

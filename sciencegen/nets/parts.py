@@ -14,7 +14,7 @@ import torch
 from azula.nn.unet import UNet
 from torch import Tensor, nn
 
-from .mlp import Fourier
+from .mlp import LevelFeatures
 from .places import Places
 
 __all__ = ["PartsUNet"]
@@ -43,7 +43,7 @@ class PartsUNet(nn.Module):
         axes = [(*[-1] * (len(shape) - 2), 0, 1) if len(shape) > 1 else [-1] * len(shape) for shape in shapes]
         self.places = Places(shapes, axes, grid, loose=False)
         total = self.places.channels
-        self.level = nn.Sequential(Fourier(features), nn.Linear(features, features), nn.SiLU())
+        self.level = nn.Sequential(LevelFeatures(features), nn.Linear(features, features), nn.SiLU())
         self.body = UNet(2 * total, total, hid_channels=tuple(channels), hid_blocks=tuple(blocks),
                          mod_features=features, norm="group")
         leave = self.body.ascent[-1][-1]

@@ -38,7 +38,7 @@ class Graph(nn.Module):
         super().__init__()
         self.width = width
         self.enter = nn.Linear(NODES + extra, width)
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(blocks))
+        self.blocks = nn.ModuleList(TrunkBlock(width, heads) for _ in range(blocks))
 
     def forward(self, nodes: Tensor, edges: Tensor, keep: Tensor, level: Tensor) -> Tensor:
         """Features ``(N, bodies, T, width)``."""
@@ -48,7 +48,7 @@ class Graph(nn.Module):
         return functional.layer_norm(h, h.shape[-1:])
 
 
-class Block(nn.Module):
+class TrunkBlock(nn.Module):
     """Messages, attention and two linear maps, each normalised, modulated by the noise level and added."""
 
     def __init__(self, width: int, heads: int) -> None:

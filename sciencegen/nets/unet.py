@@ -15,7 +15,7 @@ import torch
 from azula.nn.unet import UNet
 from torch import Tensor, nn
 
-from .mlp import Fourier
+from .mlp import LevelFeatures
 
 __all__ = ["GridUNet"]
 
@@ -43,7 +43,7 @@ class GridUNet(nn.Module):
         if rows % coarsest or columns % coarsest:
             raise ValueError(f"got a grid of {rows} x {columns}; expected multiples of {coarsest}: patches of {patch} "
                              f"pixels, halved {len(channels) - 1} times")
-        self.level = nn.Sequential(Fourier(features), nn.Linear(features, features), nn.SiLU())
+        self.level = nn.Sequential(LevelFeatures(features), nn.Linear(features, features), nn.SiLU())
         self.split, self.join = nn.PixelUnshuffle(patch), nn.PixelShuffle(patch)
         self.body = UNet(2 * fields * patch**2, fields * patch**2, hid_channels=tuple(channels),
                          hid_blocks=tuple(blocks), mod_features=features, norm="group", periodic=periodic)

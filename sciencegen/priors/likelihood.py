@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..energy import Energy
-from ..noise import Noise
+from ..random import Streams
 from ..sample import karras
 
 __all__ = ["log_likelihood"]
@@ -42,7 +42,7 @@ def log_likelihood(energy: Energy, x: Tensor, steps: int = 64, low: float = 2e-3
     rows = x.detach().reshape(-1, x.shape[-1])
     probe = None
     if rows.shape[1] > LARGEST:
-        noise = Noise.fresh(len(rows)) if seeds is None else Noise(torch.as_tensor(seeds).reshape(-1).cpu())
+        noise = Streams.fresh(len(rows)) if seeds is None else Streams(torch.as_tensor(seeds).reshape(-1).cpu())
         probe = noise.normal(rows.shape[1], rows.dtype).sign().to(rows)
     lost = rows.new_zeros(len(rows))
     for a, b in zip(levels, levels[1:]):

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["CYCLES", "History", "Verdict"]
+__all__ = ["CYCLES", "History", "Steadiness"]
 
 CYCLES = 4
 FLOOR = 0.2  # of `tolerance`: motion below it is rest, whichever way it goes
@@ -33,7 +33,7 @@ STILL = 0.01  # of `tolerance`: a change of the mean below it is none
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Steadiness:
     """
     `settled` or not, and in words why; `mean` and `spread` (half the range), both (k,), are over `window`, or over the
     last whole periods where the force oscillates with `frequency` (0: it does not).
@@ -53,28 +53,28 @@ class History:
     time: np.ndarray
     forces: np.ndarray
 
-    def judge(self, window: float, tolerance: float, unsteady: bool = True) -> Verdict:
+    def judge(self, window: float, tolerance: float, unsteady: bool = True) -> Steadiness:
         """What the end of the history says; without `unsteady` an oscillation is no answer (iterations of SIMPLE)."""
         if not len(self.time):
             nothing = np.full(self.forces.shape[1:], np.nan)
-            return Verdict(False, "there are no forces: the history is empty", nothing, nothing)
+            return Steadiness(False, "there are no forces: the history is empty", nothing, nothing)
         recent = self._since(window)
         mean, spread = _mean(recent.time, recent.forces), np.ptp(recent.forces, axis=0) / 2
         if len(recent.time) < 8 or self.time[-1] - self.time[0] < window * (1 - 1e-6):
-            return Verdict(False, "the history is shorter than the window that is judged", mean, spread)
+            return Steadiness(False, "the history is shorter than the window that is judged", mean, spread)
         if not np.isfinite(self.forces).all():
-            return Verdict(False, "the forces are not finite", mean, spread)
+            return Steadiness(False, "the forces are not finite", mean, spread)
         size = _size(mean)
         moved = float((2 * spread / size).max())
         early, late = ((np.ptp(part, axis=0) / size).max() for part in np.array_split(recent.forces, 2))
         left = float((_to_come(recent.forces, STILL * tolerance * size) / size).max())
         words = f"the forces moved by {moved:.1e} of their size over the last {window:g}, with {left:.1e} to come"
         if max(moved, left) <= tolerance and (late <= early or moved <= FLOOR * tolerance):
-            return Verdict(True, f"steady: {words}", mean, spread)
+            return Steadiness(True, f"steady: {words}", mean, spread)
         periods = self._periods(size * tolerance) if unsteady else None
         if periods is not None and self._agree(periods, size, tolerance):
             return self._shedding(periods)
-        return Verdict(False, f"not settled: {words}", mean, spread)
+        return Steadiness(False, f"not settled: {words}", mean, spread)
 
     def _since(self, window: float) -> History:
         kept = self.time >= self.time[-1] - window * (1 + 1e-9)
@@ -98,10 +98,10 @@ class History:
         same_swing = np.ptp(swing) <= 10 * tolerance * swing.mean()
         return bool(same_length and same_swing and (np.ptp(means, axis=0) <= tolerance * size).all())
 
-    def _shedding(self, periods: np.ndarray) -> Verdict:
+    def _shedding(self, periods: np.ndarray) -> Steadiness:
         part, frequency = self._between(periods[0], periods[-1]), 1 / float(np.diff(periods).mean())
         reason = f"shedding: the last {CYCLES} periods agree, frequency {frequency:.4g}"
-        return Verdict(True, reason, _mean(part.time, part.forces), np.ptp(part.forces, axis=0) / 2, frequency)
+        return Steadiness(True, reason, _mean(part.time, part.forces), np.ptp(part.forces, axis=0) / 2, frequency)
 
     def _between(self, start: float, stop: float) -> History:
         inner = (self.time > start) & (self.time < stop)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sciencegen.solvers.history import Verdict
+from sciencegen.solvers.history import Steadiness
 from sciencegen.solvers.solver import SolverResult, Status
 
-__all__ = ["VALUES", "Attempt", "Request", "coefficients", "collect", "requests"]
+__all__ = ["VALUES", "Tried", "Request", "coefficients", "collect", "requests"]
 
 # the values by name, and whether each body has its own
 VALUES = {"alpha": False, "cl": True, "cd": True, "cm": True, "cl_amplitude": True}
@@ -38,7 +38,7 @@ class Request:
 
 
 @dataclass(frozen=True, eq=False)
-class Attempt:
+class Tried:
     """What one point gave: `values` and `fields` are empty unless it converged; `history` (n, 1 + 3 bodies)."""
 
     status: Status
@@ -60,7 +60,7 @@ def requests(reynolds: ArrayLike, alpha: ArrayLike | None, cl: ArrayLike | None)
 
 
 def collect(
-    attempts: Sequence[Attempt], asked: Sequence[Request], several: bool, count: int, start: float
+    attempts: Sequence[Tried], asked: Sequence[Request], several: bool, count: int, start: float
 ) -> SolverResult:
     """Values (k,), or (k, count) for `several` bodies where each has its own; `start` is on the monotonic clock."""
     blank = {name: np.full(count if each else (), np.nan) for name, each in VALUES.items()}
@@ -78,7 +78,7 @@ def collect(
     return SolverResult(status, values, {"history": history}, time.monotonic() - start, "\n".join(told))
 
 
-def coefficients(verdict: Verdict) -> dict[str, Any]:
+def coefficients(verdict: Steadiness) -> dict[str, Any]:
     """The forces of a settled history by name, each (bodies,)."""
     drag, lift, moment = verdict.mean.reshape(-1, 3).T
     swing = verdict.spread.reshape(-1, 3)[:, 1]

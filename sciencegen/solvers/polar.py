@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sciencegen.solvers.points import Request
 
-__all__ = ["COLUMNS", "OUTLINE", "POLAR", "Approach", "Point", "agree", "read_polar"]
+__all__ = ["COLUMNS", "OUTLINE", "POLAR", "Approach", "PolarPoint", "agree", "read_polar"]
 
 OUTLINE, POLAR = "f.dat", "p"  # XFOIL takes file names of at most 64 characters
 COLUMNS = {
@@ -45,7 +45,7 @@ class Approach:
 
 
 @dataclass(frozen=True)
-class Point(Request):
+class PolarPoint(Request):
     """A request as XFOIL is asked for it."""
 
     def reached(self, row: dict[str, float]) -> bool:

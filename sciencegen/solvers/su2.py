@@ -27,7 +27,7 @@ from sciencegen.solvers.mesh import Body, Mesh, PlaneMesh, bodies
 from sciencegen.solvers.mesh.gmsh import FAR, boundary_names
 from sciencegen.solvers.mesh.gmsh import INSTALL as INSTALL_GMSH
 from sciencegen.solvers.mesh.gmsh import program as gmsh
-from sciencegen.solvers.points import Attempt, coefficients, collect, requests
+from sciencegen.solvers.points import Tried, coefficients, collect, requests
 from sciencegen.solvers.process import Finished, run
 from sciencegen.solvers.solver import SolverResult, Status
 
@@ -72,22 +72,22 @@ class SU2:
         try:
             found = bodies(coordinates)
         except ValueError as error:
-            attempts = [Attempt(Status.UNCONVERGED, f"SU2 was not run: {error}")] * len(asked)
+            attempts = [Tried(Status.UNCONVERGED, f"SU2 was not run: {error}")] * len(asked)
         else:
-            lost = Attempt(Status.MISSING, "; ".join(missing))
+            lost = Tried(Status.MISSING, "; ".join(missing))
             attempts = [lost if missing else self._solve(found, each.reynolds, each.target) for each in asked]
         return collect(attempts, asked, several, count, start)
 
-    def _solve(self, found: Sequence[Body], reynolds: float, alpha: float) -> Attempt:
+    def _solve(self, found: Sequence[Body], reynolds: float, alpha: float) -> Tried:
         deadline = time.monotonic() + self.timeout
         with tempfile.TemporaryDirectory(prefix="su2") as name:
             folder = Path(name)
             try:
                 mesh = self.mesh.make(found, folder, self.timeout, alpha)
             except TimeoutError as error:
-                return Attempt(Status.TIMEOUT, str(error))
+                return Tried(Status.TIMEOUT, str(error))
             except ValueError as error:
-                return Attempt(Status.UNCONVERGED, str(error))
+                return Tried(Status.UNCONVERGED, str(error))
             (folder / MESH).write_text(mesh_text(mesh))
             settings = configuration(found, reynolds, alpha, self.turbulent, self.iterations)
             (folder / CONFIGURATION).write_text(settings)
@@ -96,21 +96,21 @@ class SU2:
             text = (folder / HISTORY).read_text(errors="replace") if (folder / HISTORY).is_file() else ""
         return self._attempt(finished, read_history(text, len(found)), alpha, len(mesh))
 
-    def _attempt(self, finished: Finished, history: History, alpha: float, cells: int) -> Attempt:
+    def _attempt(self, finished: Finished, history: History, alpha: float, cells: int) -> Tried:
         """What a run's end and its history come to."""
         rows = np.column_stack([history.time, history.forces])
         tail = f"its last words: ...{finished.output[-400:]}"
         if finished.returncode is None:
-            return Attempt(Status.TIMEOUT, f"SU2 was stopped at the time limit; {tail}", history=rows)
+            return Tried(Status.TIMEOUT, f"SU2 was stopped at the time limit; {tail}", history=rows)
         if finished.returncode:
-            return Attempt(Status.CRASHED, f"SU2 ended with return code {finished.returncode}; {tail}", history=rows)
+            return Tried(Status.CRASHED, f"SU2 ended with return code {finished.returncode}; {tail}", history=rows)
         if not len(rows):
-            return Attempt(Status.CRASHED, f"SU2 wrote no history of forces; {tail}")
+            return Tried(Status.CRASHED, f"SU2 wrote no history of forces; {tail}")
         verdict = history.judge(self.window, self.tolerance, unsteady=False)
         if not verdict.settled:
-            return Attempt(Status.UNCONVERGED, verdict.reason, history=rows)
+            return Tried(Status.UNCONVERGED, verdict.reason, history=rows)
         values = coefficients(verdict) | {"alpha": alpha, "cells": cells, "steps": len(rows)}
-        return Attempt(Status.CONVERGED, verdict.reason, values, rows)
+        return Tried(Status.CONVERGED, verdict.reason, values, rows)
 
 
 def configuration(found: Sequence[Body], reynolds: float, alpha: float, turbulent: bool, iterations: int) -> str:

@@ -36,7 +36,7 @@ from sciencegen.airfoil.chordline import chord
 from sciencegen.airfoil.outline import selig
 from sciencegen.solvers import traps
 from sciencegen.solvers.points import requests
-from sciencegen.solvers.polar import COLUMNS, OUTLINE, POLAR, Approach, Point, agree, read_polar
+from sciencegen.solvers.polar import COLUMNS, OUTLINE, POLAR, Approach, PolarPoint, agree, read_polar
 from sciencegen.solvers.process import run
 from sciencegen.solvers.solver import SolverResult, Status
 
@@ -100,7 +100,7 @@ class XFOIL:
         """
         start = time.monotonic()
         outline, defect = _placed(_points(coordinates))
-        points = [Point(r.reynolds, r.kind, r.target) for r in requests(reynolds, alpha, cl)]
+        points = [PolarPoint(r.reynolds, r.kind, r.target) for r in requests(reynolds, alpha, cl)]
         program = shutil.which(self.program)
         if program is None:
             attempts = dict.fromkeys(points, Attempt(Status.MISSING, self._advice()))
@@ -121,7 +121,7 @@ class XFOIL:
     def _advice(self) -> str:
         return f"no program {self.program!r}; install XFOIL (`apt install xfoil`) or pass program='/path/to/xfoil'"
 
-    def _solve(self, outline: np.ndarray, points: list[Point], deadline: float) -> dict[Point, Attempt]:
+    def _solve(self, outline: np.ndarray, points: list[PolarPoint], deadline: float) -> dict[PolarPoint, Attempt]:
         """Try the approaches in turn, each on all points still missing; a run that hangs uses up its own share only."""
         attempts = dict.fromkeys(points, Attempt(Status.TIMEOUT, "no time was left to start"))
         share = self.timeout / len(APPROACHES)
@@ -132,12 +132,12 @@ class XFOIL:
                     attempts[point] = self._attempt(outline, point, approach, min(left, share))
         return attempts
 
-    def _attempt(self, outline: np.ndarray, point: Point, approach: Approach, limit: float) -> Attempt:
+    def _attempt(self, outline: np.ndarray, point: PolarPoint, approach: Approach, limit: float) -> Attempt:
         """One way to one point; a lift counts where the angle that XFOIL finds for it, asked for itself, has it too."""
         found = self._drive(outline, point, approach, limit)
         if point.kind == "alpha" or not found.row:
             return found
-        there = Point(point.reynolds, "alpha", found.row["alpha"])
+        there = PolarPoint(point.reynolds, "alpha", found.row["alpha"])
         for way in APPROACHES[:3]:
             again = self._drive(outline, there, replace(way, finer=approach.finer), limit)
             if again.row and agree(found.row, again.row):
@@ -145,7 +145,7 @@ class XFOIL:
         told = f"a lift at {there.target:g} degrees that this angle, asked for itself, does not have, {approach}"
         return Attempt(Status.UNCONVERGED, told)
 
-    def _drive(self, outline: np.ndarray, point: Point, approach: Approach, limit: float) -> Attempt:
+    def _drive(self, outline: np.ndarray, point: PolarPoint, approach: Approach, limit: float) -> Attempt:
         script = point.script(approach, self.n_crit, self.mach, self.iterations, self.panels)
         code, output, rows = self._run(outline, script, limit)
         if code == -signal.SIGFPE:
@@ -192,7 +192,7 @@ def _placed(points: np.ndarray) -> tuple[np.ndarray, str]:
     return (outline - line.nose) / line.length, ""
 
 
-def _result(attempts: list[Attempt], points: list[Point], wall_s: float) -> SolverResult:
+def _result(attempts: list[Attempt], points: list[PolarPoint], wall_s: float) -> SolverResult:
     values = {name: np.array([attempt.row.get(name, np.nan) for attempt in attempts]) for name in COLUMNS}
     found = {attempt.status for attempt in attempts}
     worst = (Status.MISSING, Status.TIMEOUT, Status.CRASHED, Status.UNCONVERGED)

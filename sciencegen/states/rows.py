@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from .. import io
 from ..layout import Layout
-from ..noise import Noise
+from ..random import Streams
 from .parts import Part
 
 __all__ = ["Rows", "Symmetry"]
@@ -133,7 +133,7 @@ class Rows(Dataset):
         for row, at in enumerate(index.tolist()):
             one: Mapping[str, Tensor] = {k: v[row] for k, v in parts.items()}
             for k, symmetry in enumerate(self.symmetries if at >= len(self.windows) else ()):
-                drawn = Noise(torch.tensor(at + self.seed * 2**40), k).uniform(DRAWN)
+                drawn = Streams(torch.tensor(at + self.seed * 2**40), k).uniform(DRAWN)
                 one = symmetry(one, drawn, self.dims)
             rows.append(one)
         return {k: torch.stack([row[k] for row in rows]) for k in parts}

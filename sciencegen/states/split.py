@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..noise import Noise
+from ..random import Streams
 
 __all__ = ["Cut", "cut"]
 
@@ -58,7 +58,7 @@ def cut(split: Shares, count: int, frames: int, length: int, seed: int) -> Cut:
     if count == 1 and frames > length:
         return _in_time(shares, frames, length)
     sizes = _sizes(shares, count)
-    order = Noise(torch.tensor(seed), 0, 5).uniform(count).argsort(stable=True)
+    order = Streams(torch.tensor(seed), 0, 5).uniform(count).argsort(stable=True)
     samples = tuple(part.sort().values for part in order.split(sizes))
     return Cut(samples, 3 * ((0, frames),), " / ".join(map(str, sizes)) + " samples")
 

@@ -149,7 +149,7 @@ def _time(data: xarray.Dataset, length: int) -> tuple[xarray.Variable | None, li
     return xarray.Variable("time", np.arange(length) * steps.mean(), attrs), [] if even else [note]
 
 
-def _unit(moments: io.Moments, dtype: np.dtype) -> tuple[float, float, bool]:
+def _unit(moments: io.Summary, dtype: np.dtype) -> tuple[float, float, bool]:
     """Offset, unit, and whether it is a constant: one has no spread, and its own magnitude is its unit.
 
     Rounded to what a state needs, so that they do not depend on the blocks in which a file was read.

@@ -21,7 +21,7 @@ SHOWN = 2**30  # bytes from which a pass shows how far it is, where there is a t
 
 
 def summarised(data: xarray.Dataset, samples: np.ndarray, frames: tuple[int, int],
-               missing: float | None = None) -> dict[str, io.Moments]:
+               missing: float | None = None) -> dict[str, io.Summary]:
     """Moments of each variable over the training rows.
 
     Arguments:
@@ -42,7 +42,7 @@ def summarised(data: xarray.Dataset, samples: np.ndarray, frames: tuple[int, int
               ) as bar:
         found = {}
         for name, array in data.data_vars.items():
-            found[str(name)] = io.Moments()
+            found[str(name)] = io.Summary()
             for values in _pieces(str(name), array.variable, chosen, missing):
                 for part in np.array_split(values.ravel(), max(values.size // CACHED, 1)):
                     found[str(name)] += _moments(part)
@@ -69,9 +69,9 @@ def _pieces(name: str, variable: xarray.Variable, chosen: Mapping[str, np.ndarra
             yield values
 
 
-def _moments(values: np.ndarray) -> io.Moments:
+def _moments(values: np.ndarray) -> io.Summary:
     """Those of finite numbers ``(n,)``."""
     exact = values.astype(np.float64)
     mean = exact.mean()
     exact -= mean
-    return io.Moments(exact.size, float(mean), float(exact @ exact), float(values.min()), float(values.max()))
+    return io.Summary(exact.size, float(mean), float(exact @ exact), float(values.min()), float(values.max()))

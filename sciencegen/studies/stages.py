@@ -23,7 +23,7 @@ import torch
 import xarray
 from torch import Tensor
 
-from ..noise import spares
+from ..random import spares
 from ..result import Result
 from ..sample import Sampler
 from ..tasks import Constraint, Problem, design

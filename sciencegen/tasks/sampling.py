@@ -16,8 +16,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..energy import Energy
-from ..noise import Noise
 from ..problem import Problem
+from ..random import Streams
 from ..result import Result
 from ..sample import Sampler
 
@@ -34,7 +34,7 @@ class Sampling:
     """
 
     def __init__(self, energy: Energy, problem: Problem,
-                 finish: Callable[[Tensor, float, Noise], Tensor] | None = None) -> None:
+                 finish: Callable[[Tensor, float, Streams], Tensor] | None = None) -> None:
         self.energy, self.problem = energy, problem
         self.finish = finish or (lambda x, sigma, noise: energy.mean(x, sigma))
         self.rows: list[dict[str, Tensor]] = []
@@ -47,7 +47,7 @@ class Sampling:
         self.seeds = torch.randint(0, 2**62, (count,)) if seeds is None else torch.as_tensor(seeds)
         self.left = sampler.levels[0]
         self.sampler, self.start, device = sampler, time.perf_counter(), self.problem.device
-        x = sampler.noise(count, self.problem.size, self.seeds, device) if start is None else start.to(device)
+        x = sampler.start(count, self.problem.size, self.seeds, device) if start is None else start.to(device)
         hooks = [net.register_forward_hook(self._count) for net in self.energy.networks()]
         steps = sampler.path(self.energy, x, self.seeds)
         bar = tqdm(steps, desc=name, total=len(sampler.sigmas) - 1, disable=None if progress else True)
@@ -57,7 +57,7 @@ class Sampling:
                 self.sigmas.append(info.level)
                 self.rows.append(dict(told) | ({} if info.acceptance is None else {"acceptance": info.acceptance}))
             with torch.no_grad():
-                noise, last = Noise(self.seeds.to(x.device), len(sampler.sigmas)), sampler.levels[-1]
+                noise, last = Streams(self.seeds.to(x.device), len(sampler.sigmas)), sampler.levels[-1]
                 x = self.finish(x, last, noise) if last > 0 else x
         except KeyboardInterrupt:
             self.stopped = True

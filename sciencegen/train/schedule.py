@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..noise import Noise
 from ..priors.base import Draw
+from ..random import Streams
 
 __all__ = ["Levels", "Schedule"]
 
@@ -100,7 +100,7 @@ class Schedule:
 
     def draw(self, step: int, places: Tensor) -> Draw:
         """What the rows at ``places (b,)`` of a step's batch are given: level, noise, part and uniform numbers."""
-        noise = Noise(places + self.seed * 2**32, step)
+        noise = Streams(places + self.seed * 2**32, step)
         height, choice, *others = noise.at(step, 1).uniform(2 + UNIFORM).unbind(-1)
         ends = torch.tensor(self.shares, dtype=torch.float64, device=places.device).cumsum(0)
         part = (choice[:, None] >= ends[:-1] / ends[-1]).sum(-1)
@@ -121,4 +121,4 @@ class Schedule:
             yield rows
 
     def _permutation(self, epoch: int) -> Tensor:
-        return Noise(torch.tensor(self.seed), epoch, 2).uniform(self.rows).argsort(stable=True)
+        return Streams(torch.tensor(self.seed), epoch, 2).uniform(self.rows).argsort(stable=True)

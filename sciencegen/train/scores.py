@@ -17,8 +17,8 @@ from ..guide import Moments
 from ..layout import Layout, View
 from ..linear import Select
 from ..metrics import calibration, tweedie_errors
-from ..noise import Noise
 from ..priors.base import Prior
+from ..random import Streams
 from ..sample import Multistep, karras
 from .recipe import Data, Training
 from .rows import some
@@ -61,10 +61,10 @@ def _denoising(prior: Prior, base: Prior, layout: Layout, rows: Tensor, how: Tra
 
 def _halves(prior: Prior, base: Prior, layout: Layout, rows: Tensor, how: Training) -> dict[str, Any]:
     """Calibration of what is left of a state when half of it, at random, was read."""
-    order = Noise(torch.tensor(how.seed), 0, 7).uniform(layout.size).argsort()
+    order = Streams(torch.tensor(how.seed), 0, 7).uniform(layout.size).argsort()
     count = max(min(layout.size // 2, READ), 1)
     read, rest = order[:count].sort().values, order[layout.size // 2:].sort().values
-    noise = Noise(torch.arange(len(rows)), 0, 8).to(rows.device).normal(count, rows.dtype)
+    noise = Streams(torch.arange(len(rows)), 0, 8).to(rows.device).normal(count, rows.dtype)
     seen = (rows[:, read] + NOISE * noise).repeat_interleave(MEMBERS, 0)
 
     def posterior(energy: Energy) -> Tensor:
@@ -93,10 +93,10 @@ def _drawn(energy: Energy, count: int, size: int, how: Training, finish: Callabl
     """Members of each row's posterior, ``(MEMBERS, count, size)``."""
     sampler, seeds = Multistep(karras(STEPS, max(how.levels.low, 0.02), min(how.levels.high, 40.0))), None
     seeds = torch.arange(count * MEMBERS) + 2**50
-    start = sampler.noise(count * MEMBERS, size, seeds, like.device).to(like)
+    start = sampler.start(count * MEMBERS, size, seeds, like.device).to(like)
     x, last = sampler(energy, start, seeds), sampler.levels[-1]
     with torch.no_grad():
-        x = energy.mean(x, last) if finish is None else finish(x, last, Noise(seeds, STEPS + 1).to(like.device))
+        x = energy.mean(x, last) if finish is None else finish(x, last, Streams(seeds, STEPS + 1).to(like.device))
     return x.reshape(count, MEMBERS, size).transpose(0, 1)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..energy import Energy
 from ..metrics import tweedie_error
-from ..noise import Noise
+from ..random import Streams
 from .recipe import Data
 from .rows import some
 from .schedule import Levels
@@ -73,7 +73,7 @@ def gates(network: Energy, base: Energy, data: Data, levels: Levels) -> list[flo
     if not len(data.valid):
         return [1.0] * KNOTS
     clean = _held(network, data.valid, data.layout.size)
-    noise, found = Noise(torch.arange(len(clean)) + 2**40).to(clean.device), []
+    noise, found = Streams(torch.arange(len(clean)) + 2**40).to(clean.device), []
     with torch.no_grad():
         for k, sigma in enumerate(knots(levels).tolist()):
             x = clean + sigma * noise.at(k).normal(clean.shape[-1], clean.dtype)
@@ -90,7 +90,8 @@ def judged(network: Energy, base: Energy, data: Data, levels: Levels) -> Verdict
     for rows, name in choices:
         if len(rows):
             clean = _held(network, rows, data.layout.size)
-            return Verdict(*(float(tweedie_error(one, clean, knots(levels)).mean()) for one in (network, base)), name)
+            first, second = (float(tweedie_error(one, clean, knots(levels)).mean()) for one in (network, base))
+            return Verdict(first, second, name)
     return Verdict()
 
 

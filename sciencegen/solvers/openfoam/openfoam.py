@@ -25,8 +25,8 @@ from sciencegen.solvers.mesh import Body, Mesh, bodies
 from sciencegen.solvers.mesh import gmsh as meshing
 from sciencegen.solvers.openfoam.fields import Grid
 from sciencegen.solvers.openfoam.flow import Flow, Laminar
-from sciencegen.solvers.openfoam.point import Point
-from sciencegen.solvers.points import Attempt, Request, collect, requests
+from sciencegen.solvers.openfoam.point import FlowPoint
+from sciencegen.solvers.points import Request, Tried, collect, requests
 from sciencegen.solvers.solver import SolverResult, Status
 
 __all__ = ["OpenFOAM"]
@@ -89,11 +89,11 @@ class OpenFOAM:
         try:
             found = bodies(coordinates)
         except ValueError as error:
-            attempts = [Attempt(Status.UNCONVERGED, f"OpenFOAM was not run: {error}")] * len(asked)
+            attempts = [Tried(Status.UNCONVERGED, f"OpenFOAM was not run: {error}")] * len(asked)
             none = collect(attempts, asked, several, len(coordinates) if several else 1, begun)
             return self._with_fields(none, attempts)
         if missing := self._missing():
-            attempts = [Attempt(Status.MISSING, missing)] * len(asked)
+            attempts = [Tried(Status.MISSING, missing)] * len(asked)
         elif alpha is None:
             starts = [None] * len(asked) if start is None else np.broadcast_to(start, len(asked)).tolist()
             attempts = [self._at_lift(found, *search) for search in zip(asked, starts, strict=True)]
@@ -113,25 +113,25 @@ class OpenFOAM:
         ran = result.status in (Status.CONVERGED, Status.UNCONVERGED) and result.fields["history"].shape[1] > 0
         return (True, "OpenFOAM runs here") if ran else (False, result.log)
 
-    def _with_fields(self, result: SolverResult, attempts: Sequence[Attempt]) -> SolverResult:
+    def _with_fields(self, result: SolverResult, attempts: Sequence[Tried]) -> SolverResult:
         fields = {} if self.grid is None else self.grid.stacked([attempt.fields for attempt in attempts])
         return replace(result, fields={**result.fields, **fields})
 
-    def _at_angles(self, found: Sequence[Body], asked: Sequence[Request]) -> list[Attempt]:
+    def _at_angles(self, found: Sequence[Body], asked: Sequence[Request]) -> list[Tried]:
         """Angles at one Reynolds number; steady flows lead from one to the next."""
-        attempts: list[Attempt] = []
+        attempts: list[Tried] = []
         while left := [request.target for request in asked[len(attempts):]]:
             with tempfile.TemporaryDirectory(prefix="openfoam") as name:
                 angles = left[:1] if self.flow.transient else left
                 attempts += self._point(found, asked[0].reynolds).at_angles(Path(name), angles, self.timeout)
         return attempts
 
-    def _at_lift(self, found: Sequence[Body], asked: Request, start: float | None) -> Attempt:
+    def _at_lift(self, found: Sequence[Body], asked: Request, start: float | None) -> Tried:
         with tempfile.TemporaryDirectory(prefix="openfoam") as name:
             return self._point(found, asked.reynolds).at_lift(Path(name), asked.target, start)
 
-    def _point(self, found: Sequence[Body], reynolds: float) -> Point:
-        return Point(self.flow, found, reynolds, self._mesh(reynolds), time.monotonic() + self.timeout, self.grid)
+    def _point(self, found: Sequence[Body], reynolds: float) -> FlowPoint:
+        return FlowPoint(self.flow, found, reynolds, self._mesh(reynolds), time.monotonic() + self.timeout, self.grid)
 
     def _mesh(self, reynolds: float) -> Mesh:
         mesh = self.mesh or self.flow.mesh(reynolds)

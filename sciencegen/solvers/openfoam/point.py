@@ -13,18 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from sciencegen.solvers.history import History, Verdict
+from sciencegen.solvers.history import History, Steadiness
 from sciencegen.solvers.mesh import Body, Mesh, PlaneMesh
 from sciencegen.solvers.openfoam.case import STEADY, TRANSIENT, Case, cell_vectors, with_vectors
 from sciencegen.solvers.openfoam.fields import Grid
 from sciencegen.solvers.openfoam.flow import Flow
 from sciencegen.solvers.openfoam.forces import FILES, read_forces, read_y_plus
 from sciencegen.solvers.openfoam.polymesh import polymesh
-from sciencegen.solvers.points import Attempt, coefficients
+from sciencegen.solvers.points import Tried, coefficients
 from sciencegen.solvers.process import run
 from sciencegen.solvers.solver import Status
 
-__all__ = ["Point", "environment"]
+__all__ = ["FlowPoint", "environment"]
 
 DEBIAN = Path("/usr/share/openfoam")
 LIFT_SLOPE = 0.1  # per degree, to start a search for a lift
@@ -42,7 +42,7 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Point:
+class FlowPoint:
     """A Reynolds number, a mesh, a deadline (on the monotonic clock) and perhaps a grid for bodies in a flow."""
 
     flow: Flow
@@ -52,14 +52,14 @@ class Point:
     deadline: float
     grid: Grid | None = None
 
-    def at_angles(self, folder: Path, angles: Sequence[float], timeout: float) -> list[Attempt]:
+    def at_angles(self, folder: Path, angles: Sequence[float], timeout: float) -> list[Tried]:
         """
         The forces at angles (degrees), up to and with the first that gives none; `timeout` seconds for each.
 
         All are on one mesh, and each starts from the last one's flow: near stall a steady solver that starts from the
         uniform stream may not settle at an angle to which it can be led.
         """
-        attempts: list[Attempt] = []
+        attempts: list[Tried] = []
         mesh = None
         for alpha in angles:
             point = replace(self, deadline=time.monotonic() + timeout)
@@ -67,15 +67,15 @@ class Point:
                 mesh = mesh or point._prepare(folder, alpha, float(np.mean(angles)))
                 attempts.append(point._settle(folder, alpha, mesh))
             except Stopped as stopped:
-                attempts.append(Attempt(stopped.status, str(stopped), history=self._so_far(folder, alpha)))
+                attempts.append(Tried(stopped.status, str(stopped), history=self._so_far(folder, alpha)))
             if not attempts[-1].values:
                 break
         return attempts
 
-    def at_lift(self, folder: Path, target: float, start: float | None = None) -> Attempt:
+    def at_lift(self, folder: Path, target: float, start: float | None = None) -> Tried:
         """The forces at the angle that gives the lift: secant method from `start`, each angle from the last flow."""
         angles, lifts = [], []
-        alpha, attempt = target / LIFT_SLOPE if start is None else start, Attempt(Status.UNCONVERGED, "")
+        alpha, attempt = target / LIFT_SLOPE if start is None else start, Tried(Status.UNCONVERGED, "")
         try:
             mesh = self._prepare(folder, alpha, alpha)
             for _ in range(SEARCHES):
@@ -87,9 +87,9 @@ class Point:
                     return attempt
                 alpha += (target - lifts[-1]) / _slope(angles, lifts)
         except Stopped as stopped:
-            return Attempt(stopped.status, str(stopped), history=attempt.history)
+            return Tried(stopped.status, str(stopped), history=attempt.history)
         tried = ", ".join(f"{a:.3g} -> {lift:.4g}" for a, lift in zip(angles, lifts, strict=True))
-        return Attempt(Status.UNCONVERGED, f"no angle tried gives this lift: {tried}", history=attempt.history)
+        return Tried(Status.UNCONVERGED, f"no angle tried gives this lift: {tried}", history=attempt.history)
 
     def _so_far(self, folder: Path, alpha: float) -> np.ndarray:
         try:
@@ -110,7 +110,7 @@ class Point:
         _write(folder, polymesh(mesh) | self._case(alpha).first())
         return mesh
 
-    def _settle(self, folder: Path, alpha: float, mesh: PlaneMesh) -> Attempt:
+    def _settle(self, folder: Path, alpha: float, mesh: PlaneMesh) -> Tried:
         """Run until the forces have settled; goes on from the last state in `folder`, turned to `alpha`."""
         case, flow = self._case(alpha), self.flow
         shutil.rmtree(folder / "postProcessing", ignore_errors=True)
@@ -122,7 +122,7 @@ class Point:
             _kick(folder, mesh, self.bodies, alpha)
             begun = 0.0
         program, step = (TRANSIENT, 1e-3) if flow.transient else (STEADY, 1.0)
-        verdict, until = Verdict(False, "nothing was run", np.empty(0), np.empty(0)), begun
+        verdict, until = Steadiness(False, "nothing was run", np.empty(0), np.empty(0)), begun
         while not verdict.settled and until < begun + flow.horizon:
             until += flow.stride
             self._stage(folder, case, program, until, step, flow.stride)
@@ -132,10 +132,10 @@ class Point:
                 break
         rows = _rows(history)
         if not verdict.settled:
-            return Attempt(Status.UNCONVERGED, verdict.reason, history=rows)
+            return Tried(Status.UNCONVERGED, verdict.reason, history=rows)
         values = coefficients(verdict) | {"alpha": alpha, "y_plus": _y_plus(folder)}
         values |= {"cells": len(mesh), "steps": len(rows)}
-        return Attempt(Status.CONVERGED, verdict.reason, values, rows, self._sampled(folder, mesh))
+        return Tried(Status.CONVERGED, verdict.reason, values, rows, self._sampled(folder, mesh))
 
     def _sampled(self, folder: Path, mesh: PlaneMesh) -> dict[str, np.ndarray]:
         if self.grid is None:

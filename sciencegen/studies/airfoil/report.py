@@ -50,7 +50,7 @@ def baselines(study: AirfoilStudy, count: int = 64) -> dict[str, xarray.Dataset]
     """
     view = study.layout["shape"]
     prior, sampler = study.energy.marginal(view), Heun(karras(20, low=0.01))
-    x = sampler(prior, sampler.noise(count, view.rows.numel(), torch.arange(count)))
+    x = sampler(prior, sampler.start(count, view.rows.numel(), torch.arange(count)))
     variable = study.layout.variables["shape"]
     shapes = x * variable.flat(variable.scale).to(x) + variable.flat(variable.loc).to(x)
     found = {"samples of the prior": study.judge(shapes)}

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ...airfoil.wing_fit import pixels
 from ...energy import Energy
-from ...noise import Noise
 from ...physics import Outline
+from ...random import Streams
 from ...sample import karras
 from .compose import Composition
 from .prior import image
@@ -49,12 +49,12 @@ class Surrogate:
         given["reynolds"] = torch.full_like(given["reynolds"], self.reynolds)
         held = torch.zeros(layout.size, dtype=torch.bool)
         held[(layout["body"] & layout["reynolds"]).rows.flatten()] = True
-        noise = Noise(self.seeds, stream=self.calls)
+        noise = Streams(self.seeds, stream=self.calls)
         state = sample_given(self.many.prior, layout.pack(**given), held, self.sigmas, noise)
         return given | {"flow": layout.unpack(state)["flow"]}
 
 
-def sample_given(prior: Energy, clean: Tensor, held: Tensor, sigmas: Tensor, noise: Noise) -> Tensor:
+def sample_given(prior: Energy, clean: Tensor, held: Tensor, sigmas: Tensor, noise: Streams) -> Tensor:
     """A sample ``(N, d)`` of ``prior`` down the levels ``sigmas``, whose coordinates ``held (d,)`` are ``clean``'s."""
     drawn = (noise.at(step, noise.stream).normal(clean.shape[-1], clean.dtype) for step in range(2 * len(sigmas) + 1))
     x = clean + sigmas[0] * next(drawn)

@@ -27,9 +27,9 @@ from ...descent import QuasiNewton
 from ...energy import Energy, Potential, Residual
 from ...layout import Layout, Variable
 from ...mcmc import HMC
-from ...noise import Noise
 from ...physics.nbody import NBody
 from ...physics.reversal import backwards, headed, parted
+from ...random import Streams
 from ...result import Result
 from ...sample import Ancestral, Sampler, karras
 from ...tasks import Constraint, Problem
@@ -149,7 +149,7 @@ class NBodyStudy(Study):
         Before, an end goes down the objective, discs apart, which takes no rollout. ``tries`` rollouts each go
         backwards and ``judged`` forwards, one of them for the own start.
         """
-        shake = Noise(seeds).normal(tries * self.bodies).unflatten(-1, (tries, self.bodies))
+        shake = Streams(seeds).normal(tries * self.bodies).unflatten(-1, (tries, self.bodies))
         end = self._down(self._legal(flights[:, -1]), SETTLED, lambda state: state[..., None, :, :])
         best = backwards(end[..., :2], shake, self.frames, self.speed, self.system)[:, : judged - 1]
         start = self._legal(torch.cat([flights[:, :1], best], 1))

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-__all__ = ["Noise", "spares"]
+__all__ = ["Streams", "spares"]
 
 _WORD = (1 << 64) - 1
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 @dataclass(frozen=True)
-class Noise:
+class Streams:
     """One stream of random numbers per row: ``seeds (*B,)`` int64, at a ``step`` and ``stream`` of a longer run."""
 
     seeds: Tensor
@@ -33,15 +33,15 @@ class Noise:
             object.__setattr__(self, "_hashed", _mix(self.seeds))
 
     @classmethod
-    def fresh(cls, *batch: int) -> Noise:
+    def fresh(cls, *batch: int) -> Streams:
         """New seeds from torch's own generator, one per row of a batch of that shape."""
         return cls(torch.randint(0, 2**62, batch))
 
-    def at(self, step: int, stream: int = 0) -> Noise:
+    def at(self, step: int, stream: int = 0) -> Streams:
         """The same rows at another step or stream."""
         return replace(self, step=step, stream=stream)
 
-    def to(self, device: torch.device | str) -> Noise:
+    def to(self, device: torch.device | str) -> Streams:
         """The same streams on another device."""
         return replace(self, seeds=self.seeds.to(device), _hashed=None)
 
