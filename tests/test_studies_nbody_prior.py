@@ -13,7 +13,7 @@ from sciencegen import cli
 from sciencegen.physics.nbody import NBody
 from sciencegen.priors import Model, zoo
 from sciencegen.studies.nbody import prior
-from sciencegen.studies.nbody.prior import Windows, network, parts, prior_layout, recipe, touches, turned, within
+from sciencegen.studies.nbody.prior import FlightWindows, network, parts, prior_layout, recipe, touches, turned, within
 from sciencegen.train import train
 
 D = torch.float64
@@ -69,7 +69,7 @@ def test_discs_touch_where_they_meet_and_not_where_they_pass():
 
 def test_windows_are_pieces_of_flights_and_contacts_are_listed_more_often():
     made, layout = flights(), prior_layout(24)
-    once, twice = (Windows(made, layout, touching, stride=2) for touching in (1, 3))
+    once, twice = (FlightWindows(made, layout, touching, stride=2) for touching in (1, 3))
     meeting = touches(made, 24)[:, ::2]
     assert len(once) == 8 * meeting.numel()
     assert len(twice) == 8 * (meeting.numel() + 2 * int(meeting.sum()))
@@ -80,7 +80,7 @@ def test_windows_are_pieces_of_flights_and_contacts_are_listed_more_often():
 
 def test_flights_too_short_for_a_window_and_other_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="got flights of 20 frames; expected at least 24"):
-        Windows(flights(2, 20), prior_layout())
+        FlightWindows(flights(2, 20), prior_layout())
     with h5py.File(tmp_path / "other.h5", "w") as data:
         data["u"] = [1.0]
     with pytest.raises(ValueError, match="without trajectories"):
@@ -123,7 +123,7 @@ def test_the_prior_takes_any_number_of_bodies_in_any_order():
 def test_training_lowers_the_loss_and_leads_through_the_disk_and_back(file, tmp_path):
     data, how = recipe(file, steps=60)
     model = train(data, replace(how, net=TINY, batch=16, rate=1e-2), tmp_path)
-    rows = torch.stack(Windows(prior.read(file, held_out=True), model.layout).__getitems__(range(24)))
+    rows = torch.stack(FlightWindows(prior.read(file, held_out=True), model.layout).__getitems__(range(24)))
     with torch.no_grad():
         loss = model.energy.loss(rows, torch.tensor(0.1), normal(*rows.shape).float())
     assert float(loss.mean()) < 0.7  # one is what the Gaussian does

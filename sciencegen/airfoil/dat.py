@@ -101,7 +101,7 @@ def _comes_back(content: bytes, name: str, points: np.ndarray) -> bool:
     return bool(back == name.strip() != "") and np.array_equal(found, points)
 
 
-def _without_header(table: rows.Rows, what: str) -> tuple[rows.Rows, int | None]:
+def _without_header(table: rows.Listing, what: str) -> tuple[rows.Listing, int | None]:
     """Without rows that are no points: a name of two numbers, Lednicer's counts, a reference point.
 
     Also the number of points of the first block, if the file gives it.
@@ -125,7 +125,7 @@ def _without_header(table: rows.Rows, what: str) -> tuple[rows.Rows, int | None]
     return (_shorter(table) if table.reference and away > size / 10 else table), None
 
 
-def _named(table: rows.Rows, what: str, whole: bool) -> rows.Rows:
+def _named(table: rows.Listing, what: str, whole: bool) -> rows.Listing:
     """The first row is no point of this outline: it is the name, like "23 012", where it is the first of the text."""
     near = 0.8 < table.points[0].sum() / (len(table.points) - 1) < 1.25
     if not whole or near or table.name:
@@ -135,12 +135,12 @@ def _named(table: rows.Rows, what: str, whole: bool) -> rows.Rows:
     return _shorter(table._replace(name=table.first))
 
 
-def _shorter(table: rows.Rows) -> rows.Rows:
+def _shorter(table: rows.Listing) -> rows.Listing:
     starts = tuple(start - 1 for start in table.starts if start > 1)
     return table._replace(points=table.points[1:], lines=table.lines[1:], starts=starts)
 
 
-def _refuse_several(table: rows.Rows, what: str) -> None:
+def _refuse_several(table: rows.Listing, what: str) -> None:
     """Several airfoils in one file: a row of 999s between them, or blocks of which each is closed."""
     split = np.flatnonzero((table.points >= _APART).all(1) & (np.ptp(table.points, axis=1) == 0))
     blocks = np.split(table.points, table.starts)

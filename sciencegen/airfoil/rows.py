@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Rows", "decoded", "is_row", "table"]
+__all__ = ["Listing", "decoded", "is_row", "table"]
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?|[-+]?(?i:nan|inf(?:inity)?)"
 _ROW = re.compile(rf"({_NUMBER})(?:\s*[,;]\s*|\s+)({_NUMBER})\s*[,;]?")
@@ -37,7 +37,7 @@ _SIGNS = str.maketrans({"\u2212": "-", "\u2013": "-", "\ufeff": " ", "\x1a": " "
 _QUOTES = str.maketrans({'"': " ", "'": " "})
 
 
-class Rows(NamedTuple):
+class Listing(NamedTuple):
     """A coordinate file's content.
 
     ``name`` may be empty. ``points`` (n, 2) are the rows in the order of the file and ``lines`` (n,) the lines on which
@@ -81,7 +81,7 @@ def is_row(line: str) -> bool:
     return found.row is not None or bool(found.text) and _like_a_row(found.text)
 
 
-def table(text: str, what: str) -> Rows:
+def table(text: str, what: str) -> Listing:
     """The name and the rows of a coordinate file's ``text``.
 
     Raises:
@@ -105,7 +105,7 @@ def table(text: str, what: str) -> Rows:
     after = [line.row is not None and before.row is None for before, line in zip(body, body[1:])]
     starts = np.flatnonzero([False, *(new for new, line in zip(after, body[1:]) if line.row is not None)])
     notes = " ".join(line.whole for line in head).lower()
-    return Rows(_name(head), points, tuple(line.number for line in rows),
+    return Listing(_name(head), points, tuple(line.number for line in rows),
                  tuple(starts.tolist()), _count(head, len(rows), what), "reference" in notes or "numcoords" in notes,
                  rows[0].text)
 

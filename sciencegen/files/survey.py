@@ -58,7 +58,7 @@ class Survey:
 
 
 @dataclass
-class Walk:
+class Tour:
     """A way through all links: what was found, and the groups that were seen."""
 
     path: str
@@ -73,7 +73,7 @@ class Walk:
 
 def survey(path: str | os.PathLike, file: h5py.File, trusted: bool) -> Survey:
     """List the open ``file``; strangers are followed only where it is trusted."""
-    walk = Walk(os.fspath(path), trusted)
+    walk = Tour(os.fspath(path), trusted)
     _group(walk, h5g.open(file.id, b"/"), "", ())
     # a soft link may lead through an external one, so all those are known before the first is followed
     while walk.soft and (trusted or not walk.strangers):
@@ -85,7 +85,7 @@ def survey(path: str | os.PathLike, file: h5py.File, trusted: bool) -> Survey:
     return Survey(MappingProxyType(dict(sorted(walk.entries.items()))), tuple(walk.strangers))
 
 
-def _group(walk: Walk, group: h5g.GroupID, prefix: str, above: Above) -> None:
+def _group(walk: Tour, group: h5g.GroupID, prefix: str, above: Above) -> None:
     """Enter all below a group; one that is inside of itself is not entered again."""
     todo = [(group, prefix, above)]
     while todo:
@@ -107,7 +107,7 @@ def _group(walk: Walk, group: h5g.GroupID, prefix: str, above: Above) -> None:
                 todo.append((found, f"{name}/", (*above, key)))
 
 
-def _again(walk: Walk) -> None:
+def _again(walk: Tour) -> None:
     walk.again += 1
     if walk.again > TWICE:
         raise fault(walk.path, f"groups that are linked to in more than {TWICE:,} ways", "a tree of groups",
@@ -130,7 +130,7 @@ def _other(group: h5g.GroupID, link: bytes, kind: int) -> str:
     return os.fsdecode(group.links.get_val(link)[0]) if known else "something unknown"
 
 
-def _object(walk: Walk, parent: h5g.GroupID, name: str) -> h5g.GroupID | None:
+def _object(walk: Tour, parent: h5g.GroupID, name: str) -> h5g.GroupID | None:
     """Enter what ``name`` leads to; a group is returned."""
     try:
         found = h5o.open(parent, name.rsplit("/", 1)[-1].encode(errors="surrogateescape"))
@@ -145,7 +145,7 @@ def _object(walk: Walk, parent: h5g.GroupID, name: str) -> h5g.GroupID | None:
     return None
 
 
-def _dataset(walk: Walk, dataset: h5d.DatasetID, name: str) -> Entry:
+def _dataset(walk: Tour, dataset: h5d.DatasetID, name: str) -> Entry:
     layout = dataset.get_create_plist()
     virtual = layout.get_layout() == h5d.VIRTUAL
     if virtual or layout.get_external_count():
@@ -183,7 +183,7 @@ def _bare(dataset: h5d.DatasetID) -> bool:
     return bytes(h5py.Dataset(dataset).attrs["NAME"]).startswith(b"This is a netCDF dimension but not a netCDF")
 
 
-def _scales(walk: Walk, dataset: h5d.DatasetID, name: str) -> None:
+def _scales(walk: Tour, dataset: h5d.DatasetID, name: str) -> None:
     """The netCDF library ends the process on a variable with fewer axes than its list of dimensions."""
     if h5a.exists(dataset, b"DIMENSION_LIST"):
         shape = h5a.open(dataset, b"DIMENSION_LIST").shape

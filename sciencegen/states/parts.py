@@ -15,13 +15,13 @@ import xarray
 
 from .nodes import nodes, sources
 
-__all__ = ["Asked", "Part", "coordinates", "left_out", "resolve", "tidy"]
+__all__ = ["Asked", "StatePart", "coordinates", "left_out", "resolve", "tidy"]
 
 Asked = str | Sequence[str] | Mapping[str, str | Sequence[str]] | None
 
 
 @dataclass(frozen=True)
-class Part:
+class StatePart:
     """A part of the state, of one variable of the data or of several side by side.
 
     Arguments:
@@ -131,7 +131,7 @@ def _check(data: xarray.Dataset, part: str, group: Sequence[str]) -> None:
                          f"parts={{'NAME': '{part}'}}")
 
 
-def resolve(data: xarray.Dataset, wanted: Mapping[str, Sequence[str]], length: int) -> list[Part]:
+def resolve(data: xarray.Dataset, wanted: Mapping[str, Sequence[str]], length: int) -> list[StatePart]:
     """The parts of a row with ``length`` frames, of data that are :func:`tidy`; ``wanted`` says which has which."""
     found = []
     for name, group in wanted.items():
@@ -143,12 +143,12 @@ def resolve(data: xarray.Dataset, wanted: Mapping[str, Sequence[str]], length: i
             items = list(sizes.items())
             sizes = dict([*items[:stacked], (f"{name}_component", len(group)), *items[stacked:]])
         units = {str(data[k].attrs.get("units", "")) for k in group}
-        found.append(Part(name, tuple(group), tuple(map(str, sizes)), tuple(sizes.values()),
+        found.append(StatePart(name, tuple(group), tuple(map(str, sizes)), tuple(sizes.values()),
                           units.pop() if len(units) == 1 else "", stacked))
     return found
 
 
-def coordinates(data: xarray.Dataset, part: Part, time: xarray.Variable | None) -> dict[str, Any]:
+def coordinates(data: xarray.Dataset, part: StatePart, time: xarray.Variable | None) -> dict[str, Any]:
     """Coordinates of a part's axes as :class:`sciencegen.layout.Variable` has them.
 
     Those of space are the file's, with their units; ``time`` are those of a window; of side by side variables they are

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from .. import io
 from ..layout import Layout
 from ..random import Streams
-from .parts import Part
+from .parts import StatePart
 
 __all__ = ["Rows", "Symmetry"]
 
@@ -81,7 +81,7 @@ class Rows(Dataset):
         seed: of the random numbers of the symmetries.
     """
 
-    def __init__(self, reader: Reader, parts: Sequence[Part], layout: Layout, windows: Tensor, samples: Tensor,
+    def __init__(self, reader: Reader, parts: Sequence[StatePart], layout: Layout, windows: Tensor, samples: Tensor,
                  symmetries: Sequence[Symmetry] = (), seed: int = 0) -> None:
         self.reader, self.parts, self.layout, self.windows = reader, tuple(parts), layout, windows
         self.samples, self.symmetries, self.seed = samples, tuple(symmetries), seed
@@ -139,7 +139,7 @@ class Rows(Dataset):
         return {k: torch.stack([row[k] for row in rows]) for k in parts}
 
 
-def _stacked(part: Part, found: Sequence[Mapping[str, Tensor]]) -> Tensor:
+def _stacked(part: StatePart, found: Sequence[Mapping[str, Tensor]]) -> Tensor:
     """A part of several windows, ``(b, *shape)``, its variables side by side."""
     values = [torch.stack([_real(window[name]) for window in found]) for name in part.variables]
     return values[0] if part.stacked is None else torch.stack(values, 1 + part.stacked)

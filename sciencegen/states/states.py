@@ -14,7 +14,7 @@ import xarray
 
 from .. import io
 from ..layout import Layout, Variable
-from .parts import Asked, Part, coordinates, left_out, resolve, tidy
+from .parts import Asked, StatePart, coordinates, left_out, resolve, tidy
 from .rows import Reader, Rows, Symmetry
 from .split import Shares, cut
 from .summary import summarised
@@ -102,7 +102,7 @@ class States:
                 f"<th>kind</th><th>mean and standard deviation</th></tr>{rows}</table><ul>{notes}</ul>")
 
     def _table(self) -> list[tuple[str, tuple[int, ...], str, str]]:
-        def spread(part: Part) -> str:
+        def spread(part: StatePart) -> str:
             found = [f"{self.moments[name].mean:.4g} +- {self.moments[name].std:.3g}" for name in part.variables]
             return "; ".join(found) + (f" {part.units}" if part.units else "")
         return [(part.name, part.shape, part.kind, spread(part)) for part in self.parts]
@@ -160,7 +160,7 @@ def _unit(moments: io.Summary, dtype: np.dtype) -> tuple[float, float, bool]:
     return round(moments.mean, 4 - math.floor(math.log10(moments.std))), float(f"{moments.std:.6g}"), False
 
 
-def _spread(values: list[float], part: Part) -> Any:
+def _spread(values: list[float], part: StatePart) -> Any:
     """One number, or one for each variable of a part, of a shape that broadcasts to the part's."""
     if part.stacked is None:
         return values[0]

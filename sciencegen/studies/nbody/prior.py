@@ -26,7 +26,7 @@ from ...physics.nbody import NBody
 from ...priors import Denoiser, Recipe
 from ...train import Levels, Packed, Training
 
-__all__ = ["SMALL", "Windows", "energy", "network", "parts", "prior_layout", "read", "recipe", "within"]
+__all__ = ["SMALL", "FlightWindows", "energy", "network", "parts", "prior_layout", "read", "recipe", "within"]
 
 PLACE, SPEED = 0.23, 0.29  # the spreads of a coordinate and of a component of the velocity, box units
 SHARES = (0.6, 0.12, 0.08, 0.08, 0.05, 0.03, 0.02, 0.02)  # of a batch, for the joint and for each of parts()
@@ -64,7 +64,7 @@ def read(file: str | os.PathLike, held_out: bool = False) -> Tensor:
         return torch.from_numpy(data["trajectory"][split:] if held_out else data["trajectory"][:split]).float()
 
 
-class Windows(Dataset):
+class FlightWindows(Dataset):
     """Windows of flights as states, in all eight positions of the square.
 
     Arguments:
@@ -159,9 +159,9 @@ def recipe(file: str | os.PathLike, full: bool = False, steps: int | None = None
     flights, held = read(file), read(file, held_out=True)
     bodies = flights.shape[2]
     layout = prior_layout(bodies=bodies)
-    rows = Windows(flights, layout, TOUCHING)
+    rows = FlightWindows(flights, layout, TOUCHING)
     half = -(-len(held) // 2)
-    others = [Windows(part, layout) if len(part) else torch.zeros(0, layout.size)
+    others = [FlightWindows(part, layout) if len(part) else torch.zeros(0, layout.size)
               for part in (held[:half], held[half:])]
     facts = {"flights": len(flights), "windows": len(rows.flight), "touching": TOUCHING, "positions": 8}
     how = replace(SMALL, net=network(bodies), gaussian=unit(layout.size), seed=seed, facts=tuple(facts.items()),
