@@ -56,7 +56,7 @@ class NeuralFoil(nn.Module):
 
     It computes in the dtype of ``shape``, except for the Mahalanobis distance, which is always taken in float64.
 
-    Args:
+    Arguments:
         size: ``"xxsmall"`` to ``"xxxlarge"``, the network's size.
         n_crit: critical amplification of transition (9: an average wind tunnel).
         xtr_upper, xtr_lower: where transition is forced, in chords; 1 leaves it free.

@@ -59,7 +59,7 @@ def cosine(points: int, like: Tensor) -> Tensor:
 def surfaces(shape: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """The height of the upper and the lower side over the chord.
 
-    Args:
+    Arguments:
         shape: (*B, 18), chords.
         x: stations (n,) or (*B, n) in [0, 1], chords. At x = 0, where the slope is infinite, its gradient is set to 0.
 

@@ -71,7 +71,7 @@ def write_dat(path: str | os.PathLike, name: str, coordinates: np.ndarray) -> No
 
     The file appears under its name only when it is complete.
 
-    Args:
+    Arguments:
         coordinates: (n, 2) in Selig order.
 
     Raises:

@@ -51,7 +51,7 @@ def fit(coordinates: ArrayLike | Tensor) -> Fit:
     Where the best trailing-edge thickness is negative (sides that meet before the tail), it is set to 0 and the other
     17 numbers are fitted again.
 
-    Args:
+    Arguments:
         coordinates: (n, 2) in any order that :func:`sciencegen.airfoil.outline.selig` takes, any unit.
 
     Raises:

@@ -47,7 +47,7 @@ class Trim(NamedTuple):
 class Search:
     """Where and how finely an angle is looked for.
 
-    Args:
+    Arguments:
         low, high: limits of the angle, degrees.
         coarse: evenly spaced angles at which a bracket is looked for.
         steps: secant steps inside the bracket.
@@ -87,7 +87,7 @@ def solve_alpha(aero: Callable[[Tensor, Tensor, Tensor], Aero], shape: Tensor, c
     have a dent), the one nearest 0 degrees is taken. Evaluates ``search.coarse`` rows per airfoil and Reynolds number,
     and ``search.steps + 2`` per airfoil, Reynolds number and lift.
 
-    Args:
+    Arguments:
         aero: a function of shape (*B, 18), angle (*B) in degrees and Reynolds number (*B), such as ``NeuralFoil``.
         shape: (*B, 18), chords.
         cl, reynolds: the lift coefficient asked for and the chord Reynolds number, (*B); all broadcast.

@@ -116,7 +116,7 @@ class Flow:
     def solve(self, *bodies: Body, start: Tensor | None = None) -> tuple[Tensor, Tensor]:
         r"""The frames after ``start``, and the forces on the bodies.
 
-        Args:
+        Arguments:
             bodies: their signed distances (:mod:`bodies`); batches broadcast against each other and ``reynolds``.
             start: a state ``(*B, 3, nx, ny)``, whose dtype and device are used; :meth:`start` by default.
 

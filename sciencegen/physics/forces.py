@@ -42,7 +42,7 @@ def window_forces(flow: Tensor, distances: Tensor, reynolds: Tensor | float, spa
                   reach: float = 0.3) -> Tensor:
     """The forces on the bodies in a window, each the mean between two frames.
 
-    Args:
+    Arguments:
         flow: (*B, frames, 3, nx, ny): u on left faces, v on lower faces, p in centres.
         distances: (*B, bodies, nx, ny), signed, of cell centres, chords; negative inside.
         reynolds: of the unit chord, a number or (*B).
