@@ -156,7 +156,7 @@ def test_networks_of_sizes_that_the_weights_have_not(saved, cls, arguments):
 
 def test_buffers_beside_the_weights_are_bounded(saved, monkeypatch):
     monkeypatch.setattr("sciencegen.priors.doors._SPARE", 0)
-    recipe = Recipe("sciencegen.nets.mlp.Fourier", {"size": 4000})
+    recipe = Recipe("sciencegen.nets.mlp.LevelFeatures", {"size": 4000})
     configured(saved, lambda c: c.update(net=recipe.config()))
     weighed(saved, lambda tensors: [tensors.pop(k) for k in list(tensors) if k.startswith("net.")])
     refused(saved, "a network of .* GB beside its weights")

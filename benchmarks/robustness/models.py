@@ -52,7 +52,7 @@ SIZES = (
     ("torch.nn.Conv3d", {"in_channels": 10**4, "out_channels": 10**4, "kernel_size": 10**3}),
     ("sciencegen.nets.mlp.MLP", {"size": 5, "width": 8, "depth": 10**9}),
     ("sciencegen.nets.mlp.MLP", {"size": 10**9, "width": 10**9}),
-    ("sciencegen.nets.mlp.Fourier", {"size": 10**10}),
+    ("sciencegen.nets.mlp.LevelFeatures", {"size": 10**10}),
     ("sciencegen.nets.unet.GridUNet", {"shape": [2, 10**9, 10**9], "channels": [10**5, 10**5], "blocks": [1, 1]}),
     ("sciencegen.nets.unet.GridUNet", {"shape": [2, 32, 32], "channels": [8] * 10**5, "blocks": [1] * 10**5}),
     ("sciencegen.nets.unet.GridUNet", {"shape": [2, 32, 32], "channels": [8, 8], "blocks": [10**9, 1]}),
