@@ -70,7 +70,7 @@ def table(result: Result) -> Table:
     made = Table(title=f"{int(result.success.sum())} of {len(result)} designs are feasible; {result.message}")
     for name in ("", "objective", "feasible"):
         made.add_column(name, justify="right")
-    for k, (fun, good) in enumerate(zip(result.fun[:SHOWN], result.success[:SHOWN])):
+    for k, (fun, good) in enumerate(zip(result.fun[:SHOWN], result.success[:SHOWN]), 1):
         made.add_row(str(k), f"{fun:.6g}", "yes" if good else "no")
     return made
 

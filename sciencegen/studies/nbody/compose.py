@@ -22,8 +22,6 @@ from dataclasses import dataclass
 from ...compose import Copies, bethe, chained
 from ...energy import Energy
 from ...layout import Layout, View
-from ...nets.bodies import Bodies
-from ...priors import Denoiser
 from .prior import within
 
 __all__ = ["STRIDE", "Known", "compose", "enlarge", "require_pair"]
@@ -47,7 +45,7 @@ class Known:
         require_pair(layout)
         u, length = layout["trajectory"], layout.variables["trajectory"].shape[0]
         shared = length - STRIDE
-        if isinstance(energy, Denoiser) and isinstance(energy.net, Bodies):  # the same numbers at half the price
+        if hasattr(getattr(energy, "net", None), "among"):  # of any number of bodies: the same at half the price
             return cls(energy, within(energy, shared, 2), within(energy, length, 1), within(energy, shared, 1), length)
         return cls(energy, *(energy.marginal(part) for part in (u[:shared], u[:, 0], u[:shared, 0])), length)
 
