@@ -49,9 +49,9 @@ def posterior(statistics: xarray.Dataset, data: xarray.Dataset, truth: xarray.Da
         value, real = statistics[name].isel(at), truth[name].isel(at) if len(truth) else None
         draw = _curves if value.ndim == 2 else _maps
         draw(row, columns, value, real, here)
-        where = "".join(f", {d} {float(value[d]):.3g}" if d in value.coords else f", {d} {i}" for d, i in at.items())
+        where = ", ".join(f"{d} {float(value[d]):.3g}" if d in value.coords else f"{d} {i}" for d, i in at.items())
         for axis, column in zip(row, columns):
-            axis.set_title(f"{name}: {column}{where}")
+            axis.set_title(f"{name}: {column}\n{where}" if where else f"{name}: {column}")
     return figure, axes
 
 

@@ -117,7 +117,7 @@ def test_it_draws_data_without_places_and_fields_of_more_axes():
     bare = xarray.Dataset({"value": ("measurement", np.ones(2)), "noise": ("measurement", np.ones(2))})
     for shape in ((5,), (5, 4), (3, 5, 4)):
         figure, axes = plot.posterior(statistics(*shape), bare, xarray.Dataset())
-        entry = ", x 1" if len(shape) == 3 else ""
+        entry = "\nx 1" if len(shape) == 3 else ""
         assert [a.get_title() for a in axes[0]] == [f"u: {column}{entry}" for column in ("data", "mean", "spread")]
         figure.canvas.draw()
 
@@ -131,7 +131,7 @@ def test_of_a_field_in_time_the_frame_is_drawn_that_was_read_most():
             "value": np.arange(4.0), "noise": np.ones(4)}
     data = xarray.Dataset({k: ("measurement", v) for k, v in read.items()})
     figure, axes = plot.posterior(statistics, data, xarray.Dataset())
-    assert [axis.get_title() for axis in axes[0]] == [f"u: {c}, time 0.5" for c in ("data", "mean", "spread")]
+    assert [axis.get_title() for axis in axes[0]] == [f"u: {c}\ntime 0.5" for c in ("data", "mean", "spread")]
     np.testing.assert_allclose(axes[0, 0].collections[0].get_offsets(), [[1, 1], [2, 2]])
     np.testing.assert_allclose(axes[0, 1].collections[0].get_array().reshape(5, 4), values[0, 1].T)
     pyplot.close(figure)
