@@ -31,6 +31,7 @@ from sciencegen.studies.flow.compose import Shared, enlarge, shared, stream
 from sciencegen.studies.flow.constraints import clearance, forces
 from sciencegen.studies.flow.prior import distance
 from sciencegen.studies.flow.study import FlowStudy, few_steps
+from sciencegen.studies.stages import AllRejected
 
 from .question import Designed, Question
 
@@ -91,7 +92,10 @@ class Ours:
     def __call__(self, question: Question) -> Designed:
         study = replace(self.study, bodies=question.bodies, reynolds=question.reynolds, limits=question.limits)
         count = self.count or question.count
-        return handed(study.run(count, torch.arange(count) + question.seed * 2**20, progress=False))
+        try:
+            return handed(study.run(count, torch.arange(count) + question.seed * 2**20, progress=False))
+        except AllRejected:
+            return nothing(count, question.bodies)
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,12 @@ def sigmoid(steps: int, start: float = -3.0, end: float = 3.0) -> Tensor:
     low, high = torch.tensor(start).double().sigmoid(), torch.tensor(end).double().sigmoid()
     kept = (high - (at * (end - start) + start).sigmoid()) / (high - low)
     return (1 - kept[1:] / kept[:-1]).clamp(max=0.999)
+
+
+def nothing(count: int, bodies: int) -> Designed:
+    """The answer of a row of which no sample could be built."""
+    gap = lambda *shape: torch.full((count, bodies, *shape), math.nan, dtype=torch.float64)
+    return Designed(Wings(gap(18), gap(), gap(), gap(2)))
 
 
 def handed(result: Result) -> Designed:

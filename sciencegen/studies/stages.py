@@ -29,11 +29,15 @@ from ..sample import Sampler
 from ..tasks import Constraint, Problem, design
 from .ensemble import Ensemble
 
-__all__ = ["Adjust", "Compose", "Decode", "Function", "Keep", "Polish", "Refine", "Solve", "Stage"]
+__all__ = ["Adjust", "AllRejected", "Compose", "Decode", "Function", "Keep", "Polish", "Refine", "Solve", "Stage"]
 
 Function = Callable[[xarray.Dataset], xarray.Dataset]
 ABSURD = 100.0  # standard units beyond which a sample has left the prior for good
 DIVERGED, UNSOLVED = "the sample diverged", "the solver has no answer"
+
+
+class AllRejected(ValueError):
+    """Of a study's designs none is left that a solver could judge; why, in words."""
 
 
 class Stage(Protocol):
@@ -154,7 +158,7 @@ class Keep:
 class Solve:
     """A solver's word on the designs: ``judge`` returns ``fun``, not finite where it fails, and maybe ``reason``.
 
-    ValueError where all designs are rejected.
+    :class:`AllRejected` where none is left to judge.
     """
 
     judge: Function
@@ -164,8 +168,8 @@ class Solve:
         if not designs.good.any():
             why = Counter(designs.samples["reason"].values).most_common(3)
             told = "; ".join(f"{n}: {reason}" for reason, n in why)
-            raise ValueError(f"got {len(designs)} designs and none that can be solved ({told}); expected at least one: "
-                             "ask for more, or for less of each")
+            raise AllRejected(f"got {len(designs)} designs and none that can be solved ({told}); expected at least one"
+                              ": ask for more, or for less of each")
         solved = _applied(self.judge, designs)
         fun, reason = (solved.samples[k].values.copy() for k in ("fun", "reason"))
         fun[~designs.good] = np.nan  # what they had before is no solver's word
