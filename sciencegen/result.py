@@ -20,6 +20,7 @@ from .files.child import in_child
 
 __all__ = ["Result"]
 
+_KINDS = {"fun": "fiu", "success": "biu", "seeds": "iu"}  # of numbers, as numpy calls them
 _MORE = ("data", "truth")  # what an inverse problem has beside its samples
 
 
@@ -130,6 +131,8 @@ class Result:
             parts = netcdf.tree(path)
             if parts["samples"].sizes.get("sample") != parts[""].fun.size:
                 raise ValueError("samples and scores of different numbers")
+            if [parts[""][k].dtype.kind in kinds for k, kinds in _KINDS.items()] != [True] * len(_KINDS):
+                raise ValueError(f"scores of types { {k: str(parts[''][k].dtype) for k in _KINDS} }")
             more, root, attrs = {k: parts[k] for k in _MORE if k in parts}, parts[""], parts[""].attrs
             return cls(parts["samples"], root.fun.values, root.success.values.astype(bool), int(attrs["status"]),
                        str(attrs["message"]), int(attrs["nfev"]), parts["history"], root.seeds.values,

@@ -218,3 +218,10 @@ def test_isel_keeps_all_that_is_known_of_the_samples_in_the_order_asked_for(resu
         assert np.array_equal(part.samples[name], values.isel(sample=pick))
     assert part.history.sizes["sample"] == 2
     assert (part.status, part.nfev) == (result.status, result.nfev)
+
+
+@pytest.mark.parametrize("name", ["seeds", "success"])
+def test_scores_of_another_type_are_refused(result, tmp_path, name):
+    odd = replace(result, **{name: getattr(result, name).astype(float)})
+    with pytest.raises(ValueError, match=f"scores of types .*'{name}': 'float64'"):
+        Result.load(odd.save(tmp_path / "odd.nc"))
