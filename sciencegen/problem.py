@@ -83,9 +83,7 @@ class Problem:
         if self.known is None:
             return x
         view, value = self.known
-        free = torch.ones(view.size, dtype=torch.bool)
-        free[view.rows] = False
-        full = x.new_zeros(*x.shape[:-1], view.size).index_copy(-1, free.nonzero()[:, 0].to(x.device), x)
+        full = x.new_zeros(*x.shape[:-1], view.size).index_copy(-1, view.rest.to(x.device), x)
         return full.index_copy(-1, view.rows.to(x.device), value.to(x).expand(*x.shape[:-1], -1))
 
     def parts(self, x: Tensor) -> dict[str, Tensor]:

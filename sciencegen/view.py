@@ -6,6 +6,7 @@ in time, pairs of bodies and parts side by side are all views, and views of view
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -37,6 +38,13 @@ class View:
     def whole(self) -> bool:
         """Whether it is the state itself: every coordinate once, in order, without copies."""
         return not self.copies and torch.equal(self.rows, torch.arange(self.size))
+
+    @cached_property
+    def rest(self) -> Tensor:
+        """The coordinates that are not in it, ``(d - n,)`` rising."""
+        free = torch.ones(self.size, dtype=torch.bool)
+        free[self.rows] = False
+        return free.nonzero()[:, 0]
 
     def __call__(self, x: Tensor) -> Tensor:
         """``(*B, d) -> (*B, *copies, n)``."""

@@ -35,10 +35,8 @@ class At(Energy):
             raise TypeError(f"got {energy!r}, in which '{view}' is noised with the rest; expected it as given: "
                             "energy.given(view).at(view, value)")
         self.energy, self.view, self.exact = energy, view, energy.exact
-        free = torch.ones(view.size, dtype=torch.bool)
-        free[rows] = False
         self.register_buffer("rows", rows, persistent=False)
-        self.register_buffer("free", free.nonzero()[:, 0], persistent=False)
+        self.register_buffer("free", view.rest, persistent=False)
         self.register_buffer("value", value, persistent=False)
 
     def whole(self, x: Tensor) -> Tensor:

@@ -41,9 +41,7 @@ class Conditional(Energy):
     def __init__(self, joint: Gaussian, view: View) -> None:
         super().__init__()
         rows, size, device = one_part(view), joint.center.numel(), joint.center.device
-        is_free = torch.ones(size, dtype=torch.bool)
-        is_free[rows] = False
-        free = is_free.nonzero()[:, 0]
+        free = view.rest
         if not len(free) or len(free) + len(rows) != size:
             raise ValueError(f"got '{view}' given, {len(rows)} coordinates of {size}; expected each once, some left")
         self.view, self.joint = view, joint

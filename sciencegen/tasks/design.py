@@ -12,7 +12,7 @@ from ..guide import Tweedie
 from ..problem import Constraint, Parts, Problem
 from ..result import Result
 from ..sample import Sampler
-from .doors import check_count, check_start, exact_or_none, probe
+from .doors import check_count, check_start, probe
 from .sampling import Sampling
 
 __all__ = ["Terms", "design"]
@@ -66,7 +66,7 @@ class Terms(Energy):
         super().__init__()
         self.problem, self.objective, self.weight, self.constraints = problem, objective, weight, constraints
         self.laws = problem.law()
-        self.exact = exact_or_none(self.laws)
+        self.exact = self.laws is None or self.laws.exact
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         return self.tell(x, sigma)[0]

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..energy import Energy
 from ..problem import Parts, Problem
 from ..sample import Sampler
 from ..values import finite
@@ -66,11 +65,6 @@ def probe(problem: Problem, function: Parts, axes: Sequence[int], sampler: Sampl
         raise TypeError(f"got a value without a gradient from {function!r}; expected torch operations on the parts all "
                         "the way (no numpy, detach or no_grad inside)")
     return value
-
-
-def exact_or_none(energy: Energy | None) -> bool:
-    """Whether laws are energies whose value is known."""
-    return energy is None or energy.exact
 
 
 def _memory() -> int:
