@@ -25,7 +25,7 @@ from torch.nn import functional
 from .mlp import LevelFeatures
 from .places import Places
 
-__all__ = ["FieldUNet", "Numbers"]
+__all__ = ["FieldUNet", "Numbers", "ramp", "wrap"]
 
 READ = 32  # features that numbers are read off
 
@@ -66,7 +66,7 @@ class FieldUNet(nn.Module):
                          groups=math.gcd(*channels, max(channels[0] // 4, 1)), spatial=len(grid), stride=stride)
         for conv in self.body.modules():
             if isinstance(conv, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-                _wrap(conv, self.periodic)
+                wrap(conv, self.periodic)
         last = self.body.ascent[-1][-1]
         nn.init.zeros_(last.weight[: self.out])
         nn.init.zeros_(last.bias[: self.out])
@@ -75,19 +75,12 @@ class FieldUNet(nn.Module):
         """``u, keep (N, n)``, ``c (N, 1)`` to ``(N, n)``."""
         (fields, numbers), (there, known) = self.places.apart(u), self.places.apart(keep)
         level = self.numbers.tell(c, numbers, known)
-        image = torch.cat([fields, there, *(self._ramp(fields, axis) for axis in self.walls)], 1)
+        image = torch.cat([fields, there, *(ramp(fields, axis) for axis in self.walls)], 1)
         image = functional.pad(image, [end for pad in reversed(self.pads) for end in (0, pad)])
         told = self.body(_folded(image, self.patch), level)
         image = _unfolded(told[:, : self.out], self.patch)
         image = image[(..., *(slice(n) for n in self.places.sizes))]
         return self.places.together(image, self.numbers.say(told[:, self.out:].flatten(2).mean(-1), level))
-
-    def _ramp(self, fields: Tensor, axis: int) -> Tensor:
-        """Where a point is between two walls, ``(N, 1, *grid)``."""
-        size = self.places.sizes[axis]
-        ramp = torch.linspace(-1, 1, size, dtype=fields.dtype, device=fields.device)
-        ramp = ramp.reshape(*[1] * (2 + axis), size, *[1] * (len(self.places.sizes) - 1 - axis))
-        return ramp.expand(len(fields), 1, *self.places.sizes)
 
 
 class Numbers(nn.Module):
@@ -120,6 +113,13 @@ class Numbers(nn.Module):
         return read[:, :0] if self.leave is None else self.leave(torch.cat([read, level], -1))
 
 
+def ramp(fields: Tensor, axis: int) -> Tensor:
+    """Where a point is between the walls of an axis of ``fields (N, C, *grid)``: -1 to 1, ``(N, 1, *grid)``."""
+    grid = fields.shape[2:]
+    line = torch.linspace(-1, 1, grid[axis], dtype=fields.dtype, device=fields.device)
+    return line.reshape(*[1] * (2 + axis), -1, *[1] * (len(grid) - 1 - axis)).expand(len(fields), 1, *grid)
+
+
 def _coarsening(size: int, around: bool, patch: int, halvings: int) -> tuple[int, int]:
     """The side of a patch and the stride along an axis: what divides it, where padding would open a ring."""
     choices = [(patch, 2), (1, 2), (patch, 1)] if around else [(patch, 2)]
@@ -137,7 +137,7 @@ class _Around:
         return (functional.pad(inputs[0], self.pads, mode="circular"),)
 
 
-def _wrap(conv: nn.Conv1d | nn.Conv2d | nn.Conv3d, periodic: Sequence[bool]) -> None:
+def wrap(conv: nn.Conv1d | nn.Conv2d | nn.Conv3d, periodic: Sequence[bool]) -> None:
     """azula pads all axes of a convolution in one way: pad each in its own."""
     sides = conv.padding
     pads = [side if around else 0 for side, around in zip(sides, periodic)]
