@@ -6,7 +6,7 @@ study, and this project's OpenFOAM, on a mesh of its own, has 5 % more lift on t
 several resolutions; and cell updates per second beside what the memory's bandwidth allows at most, measured in the
 same run. Forces are means over the last two fifths of a run.
 
-    python benchmarks/flow.py --out runs/flow [--quick] [--cases naca-48 tandem] [--compile] [--device cuda]
+    python -m benchmarks flow --out runs/flow [--quick] [--cases naca-48 tandem] [--compile] [--device cuda]
 
 Every case is saved as it is done and is not made again. CPU seconds are those of this process, kernel included.
 """
@@ -21,14 +21,14 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-import blas  # noqa: F401  (before NumPy)
 import torch
-from common import arguments, emit, facts, output, write_json
-from openfoam import naca_0012
 from rich.table import Table
 from torch import Tensor
 
 from sciencegen.physics import Circle, Flow, Outline, placed
+
+from .common import arguments, emit, facts, output, write_json
+from .openfoam import naca_0012
 
 Span = tuple[float, float]
 FRAME = 0.25
@@ -248,7 +248,3 @@ def main() -> None:
     speed = json.loads((out / "throughput.json").read_text()) if (out / "throughput.json").exists() else None
     write_json(out / "flow.json", {"facts": facts(), "device": options.device, "cases": done, "throughput": speed})
     emit(out / "flow.txt", tables(done, chosen, speed))
-
-
-if __name__ == "__main__":
-    main()

@@ -6,8 +6,8 @@ and so what the forces will be with each wing turned by the angle of its stream.
 solver says what they are. Beside that, for the wings as they were drawn: forces alone, as if there were no others; and
 the control volumes of the window of the flows' sum, which is no flow past any of the bodies.
 
-    python benchmarks/flow_interference.py --out runs/flow_interference [--bodies 2 3] [--count 24]
-    python benchmarks/flow_interference.py --quick --out runs/flow_interference_quick
+    python -m benchmarks flow_interference --out runs/flow_interference [--bodies 2 3] [--count 24]
+    python -m benchmarks flow_interference --quick --out runs/flow_interference_quick
 """
 
 from __future__ import annotations
@@ -15,11 +15,8 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
-import blas  # noqa: F401  (before NumPy)
 import torch
 import xarray
-from common import DATA, arguments, emit, facts, output, whole, write_json
-from flow_design.space import Space
 from rich.table import Table
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -33,6 +30,9 @@ from sciencegen.physics.mean_forces import efficiency
 from sciencegen.studies.flow.compose import stream, superposed
 from sciencegen.studies.flow.constraints import forces
 from sciencegen.studies.flow.prior import image, prior_layout
+
+from .common import DATA, arguments, emit, facts, output, whole, write_json
+from .flow_design.space import Space
 
 REYNOLDS, ALPHA = 250.0, (0.0, 25.0)
 SIDE, LATE, APART = 64, 12, (33, 31, 29)  # pixels of a window; frames that are averaged; frames of a window
@@ -127,7 +127,3 @@ def main() -> None:
     write_json(out / "flow_interference.json", {"facts": facts(), "count": args.count, "seed": args.seed,
                                                 "results": results})
     emit(out / "flow_interference.txt", [table(results, args.count)])
-
-
-if __name__ == "__main__":
-    main()

@@ -6,8 +6,8 @@ original's own network sizes with random weights, for only time is measured here
 one sees how much of the ratio is the size of networks and how much steps and guidance. What designs of the recipe are
 worth is a row of flow_design.py.
 
-    python benchmarks/flow_speed.py --out runs/flow_speed
-    python benchmarks/flow_speed.py --quick --out runs/flow_speed_quick
+    python -m benchmarks flow_speed --out runs/flow_speed
+    python -m benchmarks flow_speed --quick --out runs/flow_speed_quick
 
 In every repeat each row has its turn, so that all see the same load; the first step of the recipe warms up and is not
 counted. A few steps are timed and scaled to 1000. Ratios are of CPU seconds within a repeat, their median is shown with
@@ -23,11 +23,7 @@ from itertools import takewhile
 from statistics import median
 from typing import Any
 
-import blas  # noqa: F401  (before NumPy)
 import torch
-from common import arguments, emit, facts, output, write_json
-from flow_design.original_nets import BODY, SIDE, STATE, Forces, Predictor, Recipe, operations, parameters
-from flow_design.ours import Original, averaged
 from rich.table import Table
 from tqdm.auto import tqdm
 
@@ -35,6 +31,10 @@ from sciencegen.priors import Model, zoo
 from sciencegen.studies.ensemble import Ensemble
 from sciencegen.studies.flow.study import FlowStudy
 from sciencegen.studies.stages import Solve
+
+from .common import arguments, emit, facts, output, write_json
+from .flow_design.original_nets import BODY, SIDE, STATE, Forces, Predictor, Recipe, operations, parameters
+from .flow_design.ours import Original, averaged
 
 BAR = 50.0
 OURS, PROPOSED = "ours, generated", "ours, until the first call of a solver"
@@ -230,7 +230,3 @@ def main() -> None:
     found = report(args, study, recipe, start)
     write_json(out / "flow_speed.json", found)
     emit(out / "flow_speed.txt", [table(found), *notes(found)])
-
-
-if __name__ == "__main__":
-    main()

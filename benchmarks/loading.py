@@ -10,8 +10,8 @@ Then a network is trained on windows of a file that is larger than it may keep i
 rows in memory, in turns in one process of its own: steps a second of CPU over steps a second of CPU, and the most
 memory that the process had. The bars are 0.9 and 2 GB.
 
-    python benchmarks/loading.py --out runs/loading
-    python benchmarks/loading.py --out runs/loading --gigabytes 5      # the second part as it is reported
+    python -m benchmarks loading --out runs/loading
+    python -m benchmarks loading --out runs/loading --gigabytes 5      # the second part as it is reported
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
-from common import arguments, emit, facts, output, write_json
 from rich.table import Table
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
@@ -38,6 +37,9 @@ from sciencegen import io
 from sciencegen.nets import suited
 from sciencegen.states import States
 
+from .common import arguments, emit, facts, output, write_json
+
+ROOT = Path(__file__).parents[1]
 BAR, SPEED, MEMORY = 0.7, 0.9, 2.0
 FRAMES, LENGTH, BATCH = 40, 10, 8
 GRID, HELD = 128, 64  # of the larger file; rows in memory beside it
@@ -142,9 +144,10 @@ def larger(folder: Path, gigabytes: float, repeats: int, threads: int) -> dict[s
     """:func:`trained` in a process of its own, on a file of so many gigabytes."""
     path = folder / "larger.h5"
     written(path, max(round(gigabytes * 1e9 / (4 * FRAMES * GRID**2)), 4), GRID, None)
-    command = [sys.executable, __file__, "--out", str(folder), "--train", str(path), "--repeats", str(repeats),
-               "--threads", str(threads)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    given = {"out": folder, "train": path, "repeats": repeats, "threads": threads}
+    words = [str(word) for name, value in given.items() for word in (f"--{name}", value)]
+    command = [sys.executable, "-m", "benchmarks", "loading", *words]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
     return {"gigabytes": path.stat().st_size / 1e9, **json.loads(answer)}
 
 
@@ -193,7 +196,3 @@ def main() -> None:
                                       "batch": BATCH, "repeats": repeats, "seconds": seconds, "results": rows,
                                       "training": {"bars": [SPEED, MEMORY], **training}})
     emit(out / "loading.txt", [table(rows), training_table(training), f"{seconds:.0f} s"])
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Own data on an unstructured mesh: trained from a file, inverted from few sensors, beside kriging and Gaussians.
 
-    python benchmarks/mesh.py --out runs/mesh [--minutes 5] [--nodes 1000] [--samples 100] [--sensors 20] [--quick]
+    python -m benchmarks mesh --out runs/mesh [--minutes 5] [--nodes 1000] [--samples 100] [--sensors 20] [--quick]
 
 The file is that of datasets/make_mesh.py: sources, temperatures and conductivities on the nodes of a disc. A prior is
 trained by `sciencegen.train` on 80 samples; of each test sample ``u`` is read at random nodes with 1 % noise, and the
@@ -20,10 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import blas  # noqa: F401  (before NumPy)
 import numpy as np
 import torch
-from common import arguments, emit, facts, output, write_json
 from rich.table import Table
 from scipy.optimize import minimize
 from torch import Tensor
@@ -35,6 +33,8 @@ from sciencegen.states import States, by_part, low_rank_by_part
 from sciencegen.studies.pde.invert import levels
 from sciencegen.tasks import Problem, invert
 from sciencegen.train import Training, train
+
+from .common import arguments, emit, facts, output, write_json
 
 MAKER = Path(__file__).parents[1] / "datasets" / "make_mesh.py"
 NOISE, SAMPLES = 0.01, 40
@@ -154,7 +154,3 @@ def tabled(title: str, scores: Mapping[str, Sequence[Mapping[str, float]]]) -> T
             cells.append("-" if mean is None else f"{float(mean.mean):.2f} +- {float(mean.high - mean.mean):.2f} %")
         table.add_row(name, *cells)
     return table
-
-
-if __name__ == "__main__":
-    main()

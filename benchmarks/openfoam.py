@@ -5,7 +5,7 @@ are within 0.3 % of its finest one, and beside published values read off a figur
 that the literature spans. Turbulent: a NACA 0012 at Re 6e6 beside NASA's verification page for the k-omega SST model
 (compressible at Mach 0.15; fully turbulent). CPU seconds are those of all a case's programs, on one core.
 
-    python benchmarks/openfoam.py --out runs/openfoam --cases cylinder naca-5
+    python -m benchmarks openfoam --out runs/openfoam --cases cylinder naca-5
 
 Every case is saved as it is done and is not made again.
 
@@ -17,18 +17,17 @@ https://doi.org/10.1177/17568293211055656, as given for comparison with an examp
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import blas  # noqa: F401  (before NumPy)
 import numpy as np
-from common import emit, facts, output, write_json
 from rich.table import Table
 
 from sciencegen.solvers.openfoam import RANS, Laminar, OpenFOAM
+
+from .common import arguments, emit, facts, output, write_json
 
 NAMES = ("cl", "cd", "cm", "cl_amplitude", "strouhal", "y_plus", "cells", "steps")
 Span = tuple[float, float]
@@ -134,10 +133,11 @@ def _cell(row: dict, key: str, case: Case) -> str:
 def main() -> None:
     """Run the cases that are not there yet, one after the other, and print the table of all that are."""
     chosen = cases()
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", default="runs/openfoam")
+    parser = arguments(__doc__, "a file a case, openfoam.json and openfoam.txt")
     parser.add_argument("--cases", nargs="*", choices=list(chosen), default=list(chosen))
+    parser.add_argument("--quick", action="store_true", help="only rans-0")
     args = parser.parse_args()
+    args.cases = ["rans-0"] if args.quick else args.cases
     out = output(args.out)
     for name in args.cases:
         file = _file(out, name)
@@ -156,7 +156,3 @@ def _file(out: Path, name: str) -> Path:
 def _summary(file: Path) -> str:
     row = json.loads(file.read_text())
     return " ".join(f"{key}={row[key]}" for key in ("status", "cd", "cl", "strouhal", "cells", "cpu_s"))
-
-
-if __name__ == "__main__":
-    main()

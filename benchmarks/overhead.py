@@ -6,7 +6,7 @@ where the loop needs it), one after the other in one process, so that all see th
 process, so that what else runs does not count as waiting. A ratio is the median over repetitions. What a score adds to
 its network is the closed-form Gaussian part and the guidance term. The bar for all of it is 15 % beyond the network.
 
-    python benchmarks/overhead.py --out runs/overhead
+    python -m benchmarks overhead --out runs/overhead
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from common import arguments, emit, facts, output, write_json
 from rich.table import Table
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -29,6 +28,8 @@ from sciencegen.mcmc import HMC
 from sciencegen.nets.mlp import MLP, ScalarMLP
 from sciencegen.priors import Denoiser, EnergyNet
 from sciencegen.sample import Ancestral, Euler, Heun, Multistep, Sampler, karras
+
+from .common import arguments, emit, facts, output, write_json
 
 SIZE, WIDTH, DEPTH = 119, 184, 4
 BAR = 0.15
@@ -131,7 +132,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--steps", type=int, default=20, help="of a loop")
     parser.add_argument("--repeats", type=int, default=25)
+    parser.add_argument("--quick", action="store_true", help="3 repeats")
     args = parser.parse_args()
+    args.repeats = min(args.repeats, 3) if args.quick else args.repeats
     start = time.perf_counter()
     torch.set_num_threads(args.threads)
     try:
@@ -146,7 +149,3 @@ def main() -> None:
                                        "seconds": seconds, "results": measured})
     title = f"{size / 1e6:.2f} M parameters, batch {args.batch}, {args.steps} steps, {args.threads} threads"
     emit(out / "overhead.txt", [table(measured, title), f"{seconds:.0f} s"])
-
-
-if __name__ == "__main__":
-    main()

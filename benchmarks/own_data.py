@@ -5,8 +5,8 @@ Fourier's series, each with a viscosity of its own, in a file that plain h5py wr
 windows of 8 frames is trained as `sciencegen train` does it. Then 40 sensors at random places are read at 4 times, with
 errors of 5 % of the field's standard deviation, for trajectories that were not trained on.
 
-    python benchmarks/own_data.py --out runs/own_data
-    python benchmarks/own_data.py --quick --out runs/own_data_quick
+    python -m benchmarks own_data --out runs/own_data
+    python -m benchmarks own_data --quick --out runs/own_data_quick
 
 *Best linear posterior* is that of the Gaussian with the least held-out error, of all that the package fits; it is what
 kriging with a fitted covariance gives. Errors are of the posterior's mean over samples, root mean square over cases in
@@ -19,11 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import blas  # noqa: F401  (before NumPy)
 import h5py
 import numpy as np
 import torch
-from common import arguments, emit, facts, output, write_json
 from rich.table import Table
 
 from sciencegen.energy import Energy
@@ -37,6 +35,8 @@ from sciencegen.studies.pde.invert import levels
 from sciencegen.symmetries import Shift
 from sciencegen.tasks import Problem, invert
 from sciencegen.train import Training, train
+
+from .common import arguments, emit, facts, output, write_json
 
 PARTS = ["tensor", "viscosity"]
 WINDOW, SENSORS, FRAMES, NOISE = 8, 40, (0, 2, 4, 6), 0.05
@@ -136,7 +136,3 @@ def main() -> None:
     emit(out / "own_data.txt", [table(found), model.training["verdict"],
                                 f"best linear: the Gaussian '{model.training['gaussian']}'; "
                                 f"{model.training['steps']} steps, {timing['cpu_s']:.0f} CPU s in this call"])
-
-
-if __name__ == "__main__":
-    main()

@@ -13,7 +13,7 @@ held, which is exact. Error of the ensemble's mean against NeuralFoil's recorded
 the share of truths inside the central 90 % interval (by order statistics: 90 % in the mean of a perfect ensemble of any
 size), which should be 85 to 95 %. Rows of low confidence, mostly beyond stall, are shown apart.
 
-    python benchmarks/prior.py --out runs/prior [--model DIRECTORY]
+    python -m benchmarks prior --out runs/prior [--model DIRECTORY]
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from common import airfoil_arguments, airfoil_prior, arguments, emit, facts, output, write_json
 from rich.table import Table
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -38,6 +37,8 @@ from sciencegen.random import Streams
 from sciencegen.sample import Ancestral, karras
 from sciencegen.studies.airfoil.prior import QUANTITIES, recorded
 from sciencegen.tasks import Problem, invert
+
+from .common import airfoil_arguments, airfoil_prior, arguments, emit, facts, output, write_json
 
 SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 BAR = (0.85, 0.95)
@@ -177,7 +178,9 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=30, help="of each polar")
     parser.add_argument("--steps", type=int, default=40, help="of the sampler")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="4 rows, 10 samples of each")
     args = parser.parse_args()
+    args.rows, args.samples = (4, 10) if args.quick else (args.rows, args.samples)
     start = time.perf_counter()
     torch.set_num_threads(args.threads)
     try:
@@ -195,7 +198,3 @@ def main() -> None:
                                     "seconds": seconds, "tweedie": errors, "calibration": scored})
     note = f"{len(rows['log_re'])} rows; {args.rows} of them times {args.samples} samples; {seconds:.0f} s"
     emit(out / "prior.txt", [*tables(errors, scored, args.split), note])
-
-
-if __name__ == "__main__":
-    main()

@@ -1,21 +1,16 @@
 """The composition table is fair: its systems are what they say, its original is the recipe, its counts are counted."""
 
 import math
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-
-from composition import ablation, report
-from composition.original import UNIT, Averaged, Original, cosine
-from composition.ours import Ours, finished, miss
-from composition.questions import Question, scored
-from composition.speed import batched, looped
-from composition.systems import Laws, Mixed, Springs, chained, layout
-
+from benchmarks.composition import ablation, report
+from benchmarks.composition.original import UNIT, Averaged, Original, cosine
+from benchmarks.composition.ours import Ours, finished, miss
+from benchmarks.composition.questions import Question, scored
+from benchmarks.composition.speed import batched, looped
+from benchmarks.composition.systems import Laws, Mixed, Springs, chained, layout
 from oracles import Counted, close, covariance, normal, within
 from sciencegen.energy import Denoised
 from sciencegen.exact import Gaussian

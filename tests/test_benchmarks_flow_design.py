@@ -4,25 +4,22 @@ import json
 import math
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-
-import flow_design.searches as searches
-from common import DATA
-from flow_design.gradients import Descent, descended
-from flow_design.question import Designed, Meter, Question
-from flow_design.report import table
-from flow_design.scoring import apart, dataset, divergence, judged, scores, summary, wings_of
-from flow_design.searches import BestOf, CrossEntropy, Evolution, Random, Seen
-from flow_design.space import NUMBERS, Space
-from flow_design.surrogate import Surrogate, trained
-from flow_design.training_set import Members, read
-
+import benchmarks.flow_design.run as script
+import benchmarks.flow_design.searches as searches
+from benchmarks.common import DATA
+from benchmarks.flow_design.gradients import Descent, descended
+from benchmarks.flow_design.question import Designed, Meter, Question
+from benchmarks.flow_design.report import table
+from benchmarks.flow_design.scoring import apart, dataset, divergence, judged, scores, summary, wings_of
+from benchmarks.flow_design.searches import BestOf, CrossEntropy, Evolution, Random, Seen
+from benchmarks.flow_design.space import NUMBERS, Space
+from benchmarks.flow_design.surrogate import Surrogate, trained
+from benchmarks.flow_design.training_set import Members, read
 from sciencegen.airfoil import cst
 from sciencegen.airfoil.wing_fit import pixels
 from sciencegen.airfoil.wings import Limits, Wings, gaps
@@ -228,10 +225,6 @@ def test_a_surrogate_goes_on_where_it_was_left_and_designs_within_the_limits(tmp
 
 
 def test_cells_are_not_made_again_and_the_table_is_of_all_there_are(tmp_path, monkeypatch, capsys):
-    import runpy
-
-    script = Path(__file__).parents[1] / "benchmarks" / "flow_design.py"
-    names = runpy.run_path(str(script), run_name="script")
     space, made = SPACE, []
 
     def rows(budget, data, out):
@@ -242,10 +235,10 @@ def test_cells_are_not_made_again_and_the_table_is_of_all_there_are(tmp_path, mo
         return {"one": ({"calls": budget.calls}, lambda: row), "two": ({}, lambda: row)}
 
     def run(*extra):
-        monkeypatch.setattr(sys, "argv", ["flow_design.py", "--out", str(tmp_path), "--bodies", "1", *extra])
-        main = names["main"]
-        main.__globals__.update(rows=rows, QUICK=names["Budget"](2, 5, judge=Bend()))
-        main()
+        monkeypatch.setattr(sys, "argv", ["flow_design", "--out", str(tmp_path), "--bodies", "1", *extra])
+        monkeypatch.setattr(script, "rows", rows)
+        monkeypatch.setattr(script, "QUICK", script.Budget(2, 5, judge=Bend()))
+        script.main()
 
     run("--quick", "--rows", "one")
     run("--quick")

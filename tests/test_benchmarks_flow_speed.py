@@ -4,19 +4,16 @@ import argparse
 import io
 import itertools
 import json
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-
-import flow_speed
-from common import write_json
-from flow_design.original_nets import (
+from benchmarks import flow_speed
+from benchmarks.common import write_json
+from benchmarks.flow_design.original_nets import (
     BODY,
     FRAMES,
     SIDE,
@@ -28,8 +25,6 @@ from flow_design.original_nets import (
     overlap,
     parameters,
 )
-from rich.console import Console
-
 from sciencegen.priors import zoo
 from sciencegen.studies.flow.study import FlowStudy, few_steps
 

@@ -1,23 +1,18 @@
 """The inverse table is fair: its exact row is exact, its own row is `invert`, and its scores are what they say."""
 
 import math
-import sys
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import pytest
 import torch
 
 pytest.importorskip("iterative_ensemble_smoother")
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-
-from inverse import flow, scoring, wells
-from inverse.diffusion import Ours, exact, is_heat, is_linear, network, precise, trained
-from inverse.exact import Bayes, closed, factors
-from inverse.row import Answer, joined
-from inverse.task import Task, questions, tasks
-
+from benchmarks.inverse import flow, scoring, wells
+from benchmarks.inverse.diffusion import Ours, exact, is_heat, is_linear, network, precise, trained
+from benchmarks.inverse.exact import Bayes, closed, factors
+from benchmarks.inverse.row import Answer, joined
+from benchmarks.inverse.task import Task, questions, tasks
 from sciencegen.physics import LogWells, NavierStokes
 from sciencegen.studies.pde.pairs import pair_layout, pairs
 from sciencegen.tasks import Problem, invert

@@ -1,19 +1,13 @@
 """The level set's population: it ends at its posterior where that is known, and reads the truth as the data do."""
 
 import math
-import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
+from benchmarks.inverse.latent import SIZE, Coordinates, Latent, Seen
+from benchmarks.inverse.task import TEST, questions, tasks
 from oracles import close
-
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-
-from inverse.latent import SIZE, Coordinates, Latent, Seen
-from inverse.task import TEST, questions, tasks
-
 from sciencegen.physics.fields import white
 from sciencegen.random import Streams
 

@@ -1,19 +1,14 @@
 """The n-body table is fair: truth scores as truth, slow designs are seen through, and floors keep to the rules."""
 
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-
-from nbody import floors, scoring
-from nbody.floors import BestOf, CrossEntropy, Descent, Packing, Question, Random, Windows
-from nbody.scoring import SPEED, at_speed, objective, scores, summary
-
+from benchmarks.nbody import floors, scoring
+from benchmarks.nbody.floors import BestOf, CrossEntropy, Descent, Packing, Question, Random, Windows
+from benchmarks.nbody.scoring import SPEED, at_speed, objective, scores, summary
 from sciencegen.physics import NBody
 from test_physics_nbody import engine
 

@@ -1,15 +1,11 @@
 """A short part of the table of robustness: files damaged by seed are refused in words, or read as they were."""
 
-import sys
 from itertools import islice
-from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-
-from robustness import WORDS, part
-from robustness.runs import BAD, judged, run, table
+from benchmarks.robustness import WORDS, part
+from benchmarks.robustness.runs import BAD, judged, run, table
 
 NEEDS = {"AirfRANS": "pyvista", "EngiBench": "pyarrow"}
 

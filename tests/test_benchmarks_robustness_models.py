@@ -1,13 +1,9 @@
 """A short part of the table of robustness: of hostile models none runs anything, and all are refused in words."""
 
-import sys
 from itertools import islice
-from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-
-from robustness import WORDS, part
-from robustness.runs import BAD, judged
+from benchmarks.robustness import WORDS, part
+from benchmarks.robustness.runs import BAD, judged
 
 
 def test_forty_hostile_models():

@@ -1,16 +1,12 @@
 """Law: an odd solver costs one case of its campaign, and `kill -9` what runs; the whole of it is a benchmark."""
 
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-
-from robustness import part
-from robustness.odd import ODD
-from robustness.runs import judged
-from robustness.solvers import Killed, Odd, Together, cases
+from benchmarks.robustness import part
+from benchmarks.robustness.odd import ODD
+from benchmarks.robustness.runs import judged
+from benchmarks.robustness.solvers import Killed, Odd, Together, cases
 
 SHORT = ["ragged list", "value called case", "interrupt", "exit 0", "killed", "closed files", "daemon left", "fork"]
 

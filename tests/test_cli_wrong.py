@@ -1,12 +1,9 @@
 """Wrong command lines: one line on standard error, status 2, nothing computed and nothing written."""
 
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-from robustness.commands import WRONG, Line, judge
+from benchmarks.robustness.commands import WRONG, Line, judge
 
 pytest.importorskip("neuralfoil")
 

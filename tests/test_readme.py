@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.__main__ import benchmarks
 from sciencegen import cli
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+COMMON = ROOT / "benchmarks" / "common" / "__init__.py"
 PROGRAMS = ("pip", "python", "pytest", "sciencegen", "conda", "apt-get")
 
 
@@ -58,11 +60,10 @@ def fault(words: list[str]) -> str | None:
     missing = [str(file.relative_to(ROOT)) for file in files if not file.is_file()]
     if missing:
         return f"no such file: {missing}"
+    if rest[:2] == ["-m", "benchmarks"]:
+        return benchmark_fault(rest[2:])
     if program == "python" and files:
-        source = "".join(file.read_text() for file in [files[0], *files[0].parent.glob("*.py")])
-        options = [word for word in rest[1:] if word.startswith("--")]
-        unknown = [o for o in options if o not in source and o[2:].replace("-", "_") not in source]
-        return f"no such option: {unknown}" if unknown else None
+        return unknown_options(rest[1:], [files[0]])
     if program == "pip":
         extras = {extra for word in rest for found in re.findall(r"\[(.*)\]", word) for extra in found.split(",")}
         unknown = extras - PROJECT["project"]["optional-dependencies"].keys()
@@ -76,6 +77,25 @@ def fault(words: list[str]) -> str | None:
         except Exception as error:  # cyclopts has many kinds
             return repr(error)
     return None
+
+
+def benchmark_fault(words: list[str]) -> str | None:
+    """What is wrong with the words after `python -m benchmarks`, or None."""
+    name, *options = [word for word in words if word not in ("NAME", "DIR")] or [None]
+    if name is None or name.startswith("-"):
+        return None
+    if name not in benchmarks():
+        return f"no such benchmark; there are {list(benchmarks())}"
+    file = benchmarks()[name]
+    return unknown_options(options, [*(file.parent.glob("*.py") if file.stem == "run" else [file]), COMMON])
+
+
+def unknown_options(words: list[str], files: list[Path]) -> str | None:
+    """Words that start as options do and stand in none of the files, or None."""
+    source = "".join(file.read_text() for file in files)
+    options = [word for word in words if word.startswith("--")]
+    unknown = [o for o in options if o not in source and o[2:] not in source]
+    return f"no such option: {unknown}" if unknown else None
 
 
 # --- the README ---------------------------------------------------------------------------------------------------
@@ -152,7 +172,8 @@ def test_nothing_is_left_to_fill_in():
 
 @pytest.mark.parametrize("line, message", [
     ("pip install -c no.txt -e '.[aero]'", "no such file"), ("pip install -e '.[aero,extra]'", "no such extra"),
-    ("python benchmarks/no.py", "no such file"), ("python benchmarks/airfoil.py --no-such-word", "no such option"),
+    ("python datasets/no.py", "no such file"), ("python datasets/make_mesh.py --no-such-word", "no such option"),
+    ("python -m benchmarks no", "no such benchmark"), ("python -m benchmarks airfoil --no-such-word", "no such option"),
     ("pytest -m fast", "no such marker"), ("sciencegen draw wing", "Error"),
     ("sciencegen design airfoil --points 0.4@1e6", "Error"), ("sciencegen design airfoil --count many", "Error"),
 ])

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.nbody.backwards import Backwards
+from benchmarks.nbody.floors import Packing, Question
+from benchmarks.nbody.ours import Turned, countings
 from oracles import chain, close, normal
 from sciencegen import cli
 from sciencegen.compose import bethe
@@ -21,11 +24,6 @@ from sciencegen.result import Result
 from sciencegen.studies.nbody import compose as composing
 from sciencegen.studies.nbody.prior import energy, network, prior_layout
 from sciencegen.studies.nbody.study import SPEED, NBodyStudy, few_steps, to_centre
-
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-from nbody.backwards import Backwards
-from nbody.floors import Packing, Question
-from nbody.ours import Turned, countings
 
 MEAN = torch.tensor([0.1, -0.2, 0.3, 0.0], dtype=torch.float64)
 

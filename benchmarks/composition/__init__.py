@@ -1,1 +1,1 @@
-"""Rows and systems of benchmarks/composition.py."""
+"""Rows and systems of the composition benchmark."""

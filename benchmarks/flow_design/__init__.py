@@ -1,1 +1,1 @@
-"""Rows and scores of benchmarks/flow_design.py."""
+"""Rows and scores of the flow_design benchmark."""

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from nbody.ours import Averaged
 from torch import Tensor
 
 from sciencegen.airfoil.wing_fit import fit_wings
@@ -33,6 +32,7 @@ from sciencegen.studies.flow.prior import distance
 from sciencegen.studies.flow.study import FlowStudy, few_steps
 from sciencegen.studies.stages import AllRejected
 
+from ..nbody.ours import Averaged
 from .question import Designed, Question
 
 __all__ = ["Original", "Ours", "ours"]

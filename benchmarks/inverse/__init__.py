@@ -1,1 +1,1 @@
-"""Rows, tasks and scores of the table that `benchmarks/inverse.py` prints."""
+"""Rows, tasks and scores of the table that the inverse benchmark prints."""

@@ -14,13 +14,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from common import whole
 from torch import Tensor, nn
 
 from sciencegen.nets.unet import GridUNet
 from sciencegen.physics import resolve
 from sciencegen.studies.pde.pairs import pairs
 
+from ..common import whole
 from .row import Answer
 from .task import GRID, Question, Task
 

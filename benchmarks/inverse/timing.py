@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 import torch
-from common import whole
 from torch import Tensor
 
 from sciencegen.exact import Gaussian
@@ -24,6 +23,7 @@ from sciencegen.random import Streams
 from sciencegen.sample import Heun, Multistep, karras
 from sciencegen.studies.pde.prior import setup
 
+from ..common import whole
 from .diffusion import Counter
 
 GRID, SEEN, AXES, PUBLISHED_STEPS = 64, 500, 1024, 2000

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from common import whole
 from rich.table import Table
 from torch import Tensor
 
@@ -30,6 +29,7 @@ from sciencegen.random import Streams
 from sciencegen.sample import Multistep, karras
 from sciencegen.studies.pde.pairs import pairs
 
+from ..common import whole
 from .exact import fitted
 
 HELD, OTHER = 1, 2  # seeds of the pairs that rows are held against, and of those that stand for a perfect row

@@ -1,1 +1,1 @@
-"""Rows and scores of benchmarks/nbody.py."""
+"""Rows and scores of the nbody benchmark."""

@@ -4,9 +4,9 @@ Three tables. The original's sampler (10,000 evaluations, one after another) bes
 systems whose windows are known in closed form and, with `--model`, on the trained n-body prior; one call for all
 windows and pairs beside a loop over them; and countings by corrections on Gaussians whose joint law is known.
 
-    python benchmarks/composition.py --quick --out runs/composition
-    python benchmarks/composition.py --out runs/composition
-    python benchmarks/composition.py --model sciencegen/zoo/nbody --out runs/composition
+    python -m benchmarks composition --quick --out runs/composition
+    python -m benchmarks composition --out runs/composition
+    python -m benchmarks composition --model sciencegen/zoo/nbody --out runs/composition
 
 Every cell is saved as it is done and not made again while its settings stay; the original's is saved on its way, too.
 Designs are netCDF, `trajectory (sample, time, body, feature)` in box units, so that anybody can score them again.
@@ -23,16 +23,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import blas  # noqa: F401  (before NumPy)
 import torch
 import xarray
-from common import arguments, emit, facts, output, whole, write_json
-from composition import ablation, report
-from composition.original import UNIT, Original
-from composition.ours import Ours, finished, miss
-from composition.questions import Question, exact, scored, trained
-from composition.speed import timings
 from torch import Tensor
+
+from ..common import arguments, emit, facts, output, whole, write_json
+from . import ablation, report
+from .original import UNIT, Original
+from .ours import Ours, finished, miss
+from .questions import Question, exact, scored, trained
+from .speed import timings
 
 
 def streams(question: Question, each: int) -> Tensor:
@@ -170,7 +170,3 @@ def main() -> None:
              "ablation": remembered(out / "ablation.json", lambda: ablation.table(500 if args.quick else 2000))}
     write_json(out / "composition.json", {"facts": facts(), **found})
     emit(out / "composition.txt", report.tables(found))
-
-
-if __name__ == "__main__":
-    main()

@@ -6,8 +6,8 @@ and a seed is what `ours` uses there. Not counted: shape requirements, the recor
 evaluations made once, before any question, as the trained prior does), and the judging of what a row returns, which is
 the same for all: `Study.judge`, then XFOIL on the ten best feasible designs.
 
-    python benchmarks/airfoil.py --quick --out runs/airfoil
-    python benchmarks/airfoil.py --k 1 3 8 --seeds 5 --out runs/airfoil
+    python -m benchmarks airfoil --quick --out runs/airfoil
+    python -m benchmarks airfoil --k 1 3 8 --seeds 5 --out runs/airfoil
 
 Every (row, K, seed) is saved as it is done, designs and all, and is not made again while its settings stay; after a
 change of code delete the files in question.
@@ -24,17 +24,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import blas  # noqa: F401  (before NumPy)
 import numpy as np
 import torch
 import xarray
-from common import DATA, airfoil_arguments, airfoil_prior, arguments, emit, facts, output, whole, write_json
-from rows.chosen import Retrieval, Samples
-from rows.cmaes import Restarts
-from rows.ours import Ours
-from rows.row import ALLOWED, ANGLES, Collection, Row
-from rows.slsqp import MultiStart
-from scores import best_feasible, scores, summary, table, verdict
 from tqdm.auto import tqdm
 
 from sciencegen.airfoil.aero import Counted, NeuralFoil
@@ -42,6 +34,14 @@ from sciencegen.airfoil.conditions import DEFAULT_POINTS, Point
 from sciencegen.solvers.at_lift import verify
 from sciencegen.studies.airfoil.prior import condition_layout, recorded
 from sciencegen.studies.airfoil.study import AirfoilStudy
+
+from ..common import DATA, airfoil_arguments, airfoil_prior, arguments, emit, facts, output, whole, write_json
+from .chosen import Retrieval, Samples
+from .cmaes import Restarts
+from .ours import Ours
+from .row import ALLOWED, ANGLES, Collection, Row
+from .scores import best_feasible, scores, summary, table, verdict
+from .slsqp import MultiStart
 
 # On the curve of the default points, Re CL = 1.2e6, from a dash to just above the slowest flight.
 EIGHT = tuple(Point(cl, round(1.2e6 / cl, -4)) for cl in (0.3, 0.45, 0.6, 0.75, 0.9, 1.05, 1.2, 1.3))
@@ -219,7 +219,3 @@ def main() -> None:
     except ValueError as error:
         raise SystemExit(f"error: {error}") from error
     report(args, measure(args, study, out), out, left, time.perf_counter() - start)
-
-
-if __name__ == "__main__":
-    main()

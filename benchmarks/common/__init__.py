@@ -20,7 +20,7 @@ from sciencegen.studies.airfoil.prior import require_condition
 
 __all__ = ["DATA", "airfoil_arguments", "airfoil_prior", "arguments", "emit", "facts", "output", "whole", "write_json"]
 
-DATA = Path(__file__).parents[1] / "datasets" / "airfoils.nc"
+DATA = Path(__file__).parents[2] / "datasets" / "airfoils.nc"
 PACKAGES = ("sciencegen", "torch", "numpy", "scipy", "xarray", "neuralfoil", "cma")
 WIDTH = 200
 

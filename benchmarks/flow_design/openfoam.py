@@ -7,7 +7,6 @@ airfoils forces swing on narrower fans, at time steps that come to no end.
 
 from dataclasses import replace
 
-import blas  # noqa: F401  (before NumPy)
 import numpy as np
 from numpy.typing import ArrayLike
 

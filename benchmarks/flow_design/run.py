@@ -5,8 +5,8 @@ embedded solver at 48 cells a chord for 12 chords over the free stream. Rows tha
 the training data, 24 cells a chord. Best of the training set, random, the cross-entropy method, CMA-ES, gradients
 through the solver, gradients through a learned surrogate.
 
-    python benchmarks/flow_design.py --out runs/flow_design --data flows.h5 [--bodies 2] [--rows gradients CMA]
-    python benchmarks/flow_design.py --quick --out runs/flow_design_quick
+    python -m benchmarks flow_design --out runs/flow_design --data flows.h5 [--bodies 2] [--rows gradients CMA]
+    python -m benchmarks flow_design --quick --out runs/flow_design_quick
 
 Every (row, bodies, seed) is saved as it is done, designs and all, and not made again while its settings stay; the table
 is put together from all cells in `--out`, so that rows can be run apart and later. After a change of code delete the
@@ -23,23 +23,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import blas  # noqa: F401  (before NumPy)
 import torch
 import xarray
-from common import DATA, arguments, emit, facts, output, whole, write_json
-from flow_design import published, report
-from flow_design.gradients import Descent
-from flow_design.ours import ours
-from flow_design.question import Question, Row
-from flow_design.scoring import apart, dataset, judged, scores
-from flow_design.searches import BestOf, CrossEntropy, Evolution, Random
-from flow_design.space import Space
-from flow_design.surrogate import Surrogate, trained
-from flow_design.training_set import Members, read
 from tqdm.auto import tqdm
 
 from sciencegen.airfoil import write_dat
 from sciencegen.physics.mean_forces import MeanForces
+
+from ..common import DATA, arguments, emit, facts, output, whole, write_json
+from . import published, report
+from .gradients import Descent
+from .ours import ours
+from .question import Question, Row
+from .scoring import apart, dataset, judged, scores
+from .searches import BestOf, CrossEntropy, Evolution, Random
+from .space import Space
+from .surrogate import Surrogate, trained
+from .training_set import Members, read
 
 HELD_OUT = DATA.with_name("flows_test.h5")
 COARSE = MeanForces(24, time=8.5, mean=0.35, compiled=True)
@@ -235,7 +235,3 @@ def main() -> None:
     if not args.table:
         measure(args, out)
     assemble(out, args.budget.judge)
-
-
-if __name__ == "__main__":
-    main()

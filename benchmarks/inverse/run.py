@@ -3,8 +3,8 @@
 Every row answers the same questions: the same cases, sensors and noise, which it is told. Reconstructions of every row
 are saved, samples and all, with the questions beside them, so that anybody can score them again.
 
-    python benchmarks/inverse.py --quick --out runs/inverse
-    python benchmarks/inverse.py --out runs/inverse
+    python -m benchmarks inverse --quick --out runs/inverse
+    python -m benchmarks inverse --out runs/inverse
 
 Every (task, noise, row) is saved as it is done and not made again while its settings stay; after a change of code
 delete the files in question. `--retime` measures the time of a posterior sample again.
@@ -19,13 +19,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import blas  # noqa: F401  (before NumPy)
 import torch
 import xarray
-from common import arguments, emit, facts, output, whole, write_json
-from inverse import flow, report, scoring, wells
-from inverse.classical import EnsembleKalman, Nearest, Spline
-from inverse.diffusion import (
+from tqdm.auto import tqdm
+
+from sciencegen.mcmc import HMC
+from sciencegen.priors import Model
+
+from ..common import arguments, emit, facts, output, whole, write_json
+from . import flow, report, scoring, wells
+from .classical import EnsembleKalman, Nearest, Spline
+from .diffusion import (
     Law,
     Ours,
     Replaced,
@@ -40,17 +44,13 @@ from inverse.diffusion import (
     trained,
     trained_linear,
 )
-from inverse.exact import Bayes
-from inverse.latent import Latent
-from inverse.masked import Masked
-from inverse.row import Row, joined
-from inverse.solved import Solved
-from inverse.task import TEST, Question, Task, cases, questions, tasks
-from inverse.timing import speed
-from tqdm.auto import tqdm
-
-from sciencegen.mcmc import HMC
-from sciencegen.priors import Model
+from .exact import Bayes
+from .latent import Latent
+from .masked import Masked
+from .row import Row, joined
+from .solved import Solved
+from .task import TEST, Question, Task, cases, questions, tasks
+from .timing import speed
 
 
 def rows(out: Path, quick: bool) -> list[Row]:
@@ -210,7 +210,3 @@ def main() -> None:
         (out / name).mkdir(exist_ok=True)
     found = measure(args, out)
     publish(args, out, found, speed(out / "timing.json", args.retime), time.perf_counter() - start)
-
-
-if __name__ == "__main__":
-    main()

@@ -3,8 +3,8 @@
 Cases are made from a seed, each is judged in a process of its own with 10 s and 2 GB. What must not happen: something
 else than was there without a word, an error that is not in words, a hang, memory, the end of the process.
 
-    python benchmarks/robustness.py --quick --out runs/robustness
-    python benchmarks/robustness.py --parts files --count 4000 --seed 7 --out runs/robustness
+    python -m benchmarks robustness --quick --out runs/robustness
+    python -m benchmarks robustness --parts files --count 4000 --seed 7 --out runs/robustness
 
 Exits with 1 if any of these happened.
 """
@@ -15,9 +15,9 @@ import sys
 import time
 from dataclasses import asdict
 
-from common import arguments, emit, facts, output, write_json
-from robustness import PARTS, WORDS, part
-from robustness.runs import BAD, run, table
+from ..common import arguments, emit, facts, output, write_json
+from . import PARTS, WORDS, part
+from .runs import BAD, run, table
 
 QUICK, COUNT = 60, 1500
 
@@ -41,7 +41,3 @@ def main() -> None:
     lines = [f"{v.word}: {v.case}: {v.said}" for v in bad]
     emit(out / "robustness.txt", [table(verdicts), *lines, f"{seconds:.0f} s"])
     sys.exit(bool(bad))
-
-
-if __name__ == "__main__":
-    main()

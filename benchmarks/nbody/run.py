@@ -4,8 +4,8 @@ Every row answers the same question: from where do 2, 4, 8 discs, each at the da
 that they are at the centre after 24 ... 94 frames? The trained prior knows 2 over 24. Who made the trajectory is said
 in each row, because its MAE means something only if it is the network's: one by the solver has none by construction.
 
-    python benchmarks/nbody.py --quick --out runs/nbody
-    python benchmarks/nbody.py --cells 2x24 2x44 4x24 --count 50 --data runs/nbody_2.h5 --out runs/nbody
+    python -m benchmarks nbody --quick --out runs/nbody
+    python -m benchmarks nbody --cells 2x24 2x44 4x24 --count 50 --data runs/nbody_2.h5 --out runs/nbody
 
 Every (bodies, frames, row, seed) is saved as it is done, designs and all, and not made again while its settings stay;
 after a change of code delete the files in question. `--data` (datasets/make_nbody.py) is for the row of the training
@@ -22,19 +22,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import blas  # noqa: F401  (before NumPy)
 import torch
 import xarray
-from common import arguments, emit, facts, output, whole, write_json
-from nbody import floors, report
-from nbody.backwards import Backwards
-from nbody.ours import Composed, Designed, Flown, Turned, countings
-from nbody.scoring import scores, summary
 from tqdm.auto import tqdm
 
 from sciencegen.priors import Model, zoo
 from sciencegen.studies.nbody.prior import read
 from sciencegen.studies.nbody.study import NBodyStudy, few_steps
+
+from ..common import arguments, emit, facts, output, whole, write_json
+from . import floors, report
+from .backwards import Backwards
+from .ours import Composed, Designed, Flown, Turned, countings
+from .scoring import scores, summary
 
 CELLS = ("2x24", "2x34", "2x44", "2x54", "2x94", "4x24", "4x44", "8x24", "8x44")
 ROLLOUTS = 40  # of the study, to turn ends round and to refine
@@ -167,7 +167,3 @@ def main() -> None:
     with torch.autocast(torch.device(args.device).type, torch.bfloat16, enabled=args.bfloat16):
         found = measure(args, model, out)
     emit(out / "nbody.txt", report.parts(found, args.count, time.perf_counter() - start))
-
-
-if __name__ == "__main__":
-    main()
