@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .energy import Residual as Residual
     from .exact import Gaussian as Gaussian
     from .exact import Mixture as Mixture
+    from .forecasts import Forecast as Forecast
     from .guide import Projected as Projected
     from .guide import Tweedie as Tweedie
     from .io import open as open
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 _FROM = {
     "energy": ("Denoised", "Energy", "Potential", "Residual"),
     "exact": ("Gaussian", "Mixture"),
+    "forecasts": ("Forecast",),
     "guide": ("Projected", "Tweedie"),
     "io": ("open",),
     "layout": ("Layout", "Variable"),

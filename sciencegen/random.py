@@ -16,6 +16,7 @@ from torch import Tensor
 __all__ = ["Streams", "spares"]
 
 _WORD = (1 << 64) - 1
+_BRANCH = 1 << 32  # a stream beyond all that are counted
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
@@ -40,6 +41,11 @@ class Streams:
     def at(self, step: int, stream: int = 0) -> Streams:
         """The same rows at another step or stream."""
         return replace(self, step=step, stream=stream)
+
+    def branch(self, index: int) -> Streams:
+        """Streams of seeds of their own, which each row's seed and ``index`` say: for one part of a longer run."""
+        words = self.at(index, _BRANCH)._bits(1)
+        return Streams(_shift(words, 2)[..., 0])
 
     def to(self, device: torch.device | str) -> Streams:
         """The same streams on another device."""

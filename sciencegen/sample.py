@@ -104,6 +104,27 @@ class Sampler(abc.ABC):
                     info, before = Info(b, walk.evaluation, walk.acceptance), walk.evaluation
             yield b, x, info
 
+    def draw(self, energy: Energy, size: int, noise: Streams, like: Tensor) -> Tensor:
+        """Clean states ``(M, size)``, a row for each stream of ``noise``, on the device and in the dtype of ``like``.
+
+        Where the energy has a Gaussian inside, the path starts from its noised law and ends by a draw around Tweedie's
+        mean, of the Gaussian's covariance there: both are exact if the energy is that Gaussian.
+        """
+        around, (first, *_, last) = energy.gaussian(), self.levels
+        with torch.no_grad():
+            x = noise.at(-1).normal(size, like.dtype).to(like)
+            x = first * x if around is None else around.center + around.coloured(x, sigma=first)
+            x = self(energy, x, noise.seeds)
+            if not last:
+                return x
+            x = energy.mean(x, last)
+            if around is None:
+                return x
+            variances = around.variances
+            open_ = (variances / (variances + last**2)).sqrt() * last  # what the last level leaves open
+            white = noise.at(len(self.levels)).normal(size, like.dtype).to(like)
+            return x + around.back(open_ * around.modes(white))
+
     def __call__(self, energy: Energy, x: Tensor, seeds: Tensor | None = None) -> Tensor:
         """The end of the path, ``(*B, d)`` at level ``sigmas[-1]``."""
         for _, end, _ in self.path(energy, x, seeds):

@@ -17,9 +17,9 @@ PACKAGE = ROOT / "sciencegen"
 # A module may import only what stands before it. "" is `sciencegen` itself, which re-exports the house below it.
 BASE = ["files", "recipe"]  # for all: files that are whole, and how a network is written down
 HOUSE = [
-    "values", "view", "layout", "calls", "energy", "exact", "random", "linear", "compose", "measure",
+    "values", "random", "view", "layout", "calls", "energy", "exact", "linear", "compose", "measure",
     "moments", "guide", "constrain", "mcmc", "descent", "sample", "problem", "priors", "symmetries", "observations",
-    "states", "metrics", "plot", "result", "tasks", "train", "", "zoo", "studies", "cli", "__main__",
+    "states", "metrics", "plot", "result", "forecasts", "tasks", "train", "", "zoo", "studies", "cli", "__main__",
 ]  # fmt: skip
 # Parts that know no energy: in the same way, but apart from the house. nets: networks know no physics.
 APART = ["io", "physics", "airfoil", "solvers"]

@@ -9,7 +9,7 @@ import torch
 from matplotlib import pyplot
 from torch import nn
 
-from oracles import Counted, chain, close, conditioned, covariance, normal, within
+from oracles import Counted, close, conditioned, covariance, normal, within
 from sciencegen.energy import Denoised, Residual
 from sciencegen.exact import Gaussian
 from sciencegen.layout import Layout, Variable
@@ -18,7 +18,7 @@ from sciencegen.measure import Points
 from sciencegen.nets.mlp import MLP, ScalarMLP
 from sciencegen.priors import Denoiser, EnergyNet
 from sciencegen.sample import Euler, Heun, karras
-from sciencegen.tasks import Constraint, Problem, Result, design, forecast, invert
+from sciencegen.tasks import Constraint, Problem, Result, design, invert
 
 D = torch.float64
 LAYOUT = Layout(u=Variable((3,), loc=torch.tensor([1.0, 2.0, 3.0]), scale=2.0, units="m"), v=Variable((), scale=0.5))
@@ -340,37 +340,6 @@ def test_data_of_another_shape_than_the_measurement_is_refused():
         invert(PROBLEM, lambda u, v: u, torch.zeros(4), 0.1, SHORT, 3, progress=False)
     with pytest.raises(ValueError, match="expected a tensor of shape"):
         invert(PROBLEM, lambda u, v: v, torch.zeros(4), 0.1, SHORT, 3, progress=False)
-
-
-# --- forecast -----------------------------------------------------------------------------------------------------
-
-def test_a_forecast_of_a_linear_chain_is_its_conditional():
-    steps, seen, rho, loc, scale = 8, 3, 0.8, 10.0, 2.0
-    layout = Layout(x=Variable((steps,), loc=loc, scale=scale, units="m"))
-    cov = chain(steps, rho)
-    history = loc + scale * torch.tensor([0.5, 1.0, -0.7], dtype=D)
-    result = forecast(Problem(layout, Gaussian(torch.zeros(steps, dtype=D), cov)), "x", history, HEUN, MANY,
-                      torch.arange(MANY), progress=False)
-    x = states(result, layout)
-    ahead = torch.arange(1, steps - seen + 1)  # by hand: what is not seen starts at the last seen, x_k = rho^k x_0
-    mean = -0.7 * rho**ahead.to(D)
-    later = torch.minimum(ahead[:, None], ahead)
-    spread = rho ** (ahead[:, None] - ahead).abs().to(D) * (1 - rho ** (2 * later.to(D)))
-    moments(x[:, seen:], mean, spread)
-    assert (x[:, :seen] - (history - loc) / scale).abs().max() < 5e-3  # met to its noise, 1e-3
-
-
-def test_a_forecast_of_a_field_takes_its_first_steps():
-    layout = Layout(u=Variable((4, 2), scale=3.0), w=(2,))
-    prior = Gaussian(torch.zeros(10, dtype=D), torch.eye(10, dtype=D))
-    history = torch.arange(4.0, dtype=D).reshape(2, 2)
-    result = forecast(Problem(layout, prior), "u", history, SHORT, 3, progress=False)
-    np.testing.assert_allclose(result.samples.u[:, :2], history.expand(3, 2, 2), atol=0.05)
-    for bad in (torch.zeros(2, 3), torch.zeros(5, 2), torch.zeros(2)):
-        with pytest.raises(ValueError, match=r"got a history of shape .* of 'u'; expected \(n, 2\) with n <= 4"):
-            forecast(Problem(layout, prior), "u", bad, SHORT, 3, progress=False)
-    with pytest.raises(KeyError, match="no variable 'q'"):
-        forecast(Problem(layout, prior), "q", history, SHORT, 3, progress=False)
 
 
 # --- seeds, counting, interruption --------------------------------------------------------------------------------

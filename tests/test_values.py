@@ -10,7 +10,7 @@ from sciencegen.exact import Mixture
 from sciencegen.guide import Moments, dps
 from sciencegen.layout import Layout, Variable
 from sciencegen.sample import Heun, karras
-from sciencegen.tasks import Constraint, Problem, design, forecast, invert
+from sciencegen.tasks import Constraint, Problem, design, invert
 from sciencegen.values import finite, positive
 
 D = torch.float64
@@ -40,8 +40,6 @@ def ask(data, noise=0.1, count=4, measure=lambda u, c: u, **more):
     (lambda: design(PROBLEM, lambda u, c: c, 1.0, GRID, 4, start=torch.full((4, 3), NAN)), "numbers in start that are"),
     (lambda: design(PROBLEM, lambda u, c: c, 1.0, GRID, 4, start=torch.zeros(1, 3)), r"got a start of shape \(1, 3\)"),
     (lambda: design(PROBLEM, lambda u, c: c[:, None], 1.0, GRID, 4), r"got \(2, 1\) from .* for 2 samples"),
-    (lambda: forecast(PROBLEM, "u", [NAN], GRID, 4), "numbers in history that are not finite"),
-    (lambda: forecast(PROBLEM, "u", 1.0, GRID, 4), r"got a history of shape \(\) of 'u'"),
     (lambda: PROBLEM.given(c=NAN), "numbers in c that are not finite"),
     (lambda: dps(gaussian(3), torch.eye(3)[:1], torch.tensor([NAN]), 1.0), "numbers in y that are not finite"),
     (lambda: dps(gaussian(3), torch.eye(3, dtype=D)[:2], torch.ones(1), 1.0).score(torch.zeros(4, 3, dtype=D), 1.0),

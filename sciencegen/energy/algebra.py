@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..calls import Plan, together
 from ..view import View, gather, scatter
-from .base import Energy, Weight, level
+from .base import Ahead, Energy, Walk, Weight, level
 from .evaluation import Evaluation, Information, Reading
 
 __all__ = ["On", "Sum", "terms_of"]
@@ -56,6 +56,15 @@ class Sum(Energy):
 
     def takes(self, rows: Tensor) -> bool:
         return all(e.takes(rows) for e in self.energies)
+
+    def given(self, view: View) -> Energy:
+        """That of each term: what is known scales and adds a constant."""
+        return Sum([(w, e.given(view)) for w, e in terms_of(self)])
+
+    def ahead(self, view: View, sampler: Walk) -> Ahead:
+        (weight, energy), *more = terms_of(self)
+        alone = not more and not callable(weight) and weight == 1
+        return energy.ahead(view, sampler) if alone else super().ahead(view, sampler)
 
     def gaussian(self) -> Any | None:
         if len(self.energies) > 1 or callable(self.weights[0]):
@@ -116,6 +125,22 @@ class On(Energy):
     def takes(self, rows: Tensor) -> bool:
         known = torch.isin(self.view.rows, rows).reshape(-1, self.rows.shape[-1])
         return all(self.energy.takes(places.nonzero()[:, 0]) for places in known.unique(dim=0))
+
+    def given(self, view: View) -> Energy:
+        """That of each copy, where the same of each is known."""
+        if self.view.whole:
+            return self.energy.given(view)
+        (first, *others) = torch.isin(self.view.rows, view.rows).reshape(-1, self.rows.shape[-1]).unique(dim=0)
+        if others or view.copies:
+            return super().given(view)
+        known = View(first.nonzero()[:, 0], 0, len(first), view.name)
+        return On(self.energy.given(known), self.view) if len(known.rows) else self
+
+    def ahead(self, view: View, sampler: Walk) -> Ahead:
+        return self.energy.ahead(view, sampler) if self.view.whole else super().ahead(view, sampler)
+
+    def gaussian_at(self, view: View, value: Tensor) -> Any | None:
+        return self.energy.gaussian_at(view, value) if self.view.whole else None
 
     def information(self) -> Information | None:
         known = self.energy.information()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +21,17 @@ from ..calls import Plan
 from ..view import View
 from .evaluation import NOTHING, Evaluation, Information, Reading
 
-__all__ = ["Energy", "Weight", "differentiate", "level", "require_rows", "score_only"]
+__all__ = ["Ahead", "Energy", "Walk", "Weight", "differentiate", "level", "require_rows", "score_only"]
 
 Weight = float | Callable[[Tensor], Tensor]
+Ahead = Callable[[Tensor, Any], Tensor]
+
+
+class Walk(Protocol):
+    """What draws clean states of an energy; :class:`sciencegen.sample.Sampler` is one."""
+
+    def draw(self, energy: Energy, size: int, noise: Any, like: Tensor) -> Tensor:
+        """States ``(M, size)``, a row for each stream of ``noise``, on the device and in the dtype of ``like``."""
 
 
 class Energy(nn.Module, abc.ABC):
@@ -87,6 +95,19 @@ class Energy(nn.Module, abc.ABC):
         from .known import At
 
         return At(self, view, value)
+
+    def ahead(self, view: View, sampler: Walk) -> Ahead:
+        """How the other coordinates are drawn where those in ``view`` are known clean: the next frames of a window.
+
+        What comes back is ``(value (M, g), noise) -> (M, d - g)``, a row of random numbers for each of values. In
+        closed form where all is Gaussian; else ``sampler`` walks :meth:`given`. A prior with draws of its own has
+        another way.
+        """
+        closed = None if self.networks() else self.gaussian()
+        if closed is not None:
+            return closed.ahead(view, sampler)
+        known, size = self.given(view), len(view.rest)
+        return lambda value, noise: sampler.draw(known.at(view, value), size, noise, value)
 
     def takes(self, rows: Tensor) -> bool:
         """Whether the coordinates ``rows`` may be put in clean at any noise level: what :meth:`at` asks."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..calls import Plan
 from ..energy import Energy, Evaluation
+from ..random import Streams
 from ..view import View, scatter
 from .axes import halved, one_part
 from .gaussian import Gaussian
@@ -74,12 +75,16 @@ class Conditional(Energy):
         return bool(torch.isin(rows, self.view.rows).all())
 
     def gaussian_at(self, view: View, value: Tensor) -> Gaussian | None:
-        """The conditional Gaussian; with several values its mean is their mean's."""
+        """The conditional Gaussian; several values ``(*B, g)`` give it as many means."""
         if not torch.equal(view.rows, self.view.rows):
             return None
-        mean = value.reshape(-1, value.shape[-1]).mean(0).to(self.rest.center)
-        whole = scatter(mean, self.rows, self.joint.center.numel())
+        whole = scatter(value.to(self.rest.center), self.rows, self.joint.center.numel())
         return self.rest.around(self.center(whole))
+
+    def drawn(self, value: Tensor, noise: Streams) -> Tensor:
+        """Free coordinates ``(*B, f)`` where the others are ``value (*B, g)``, a row of ``noise`` each."""
+        near = self.gaussian_at(self.view, value)
+        return near.center + near.coloured(noise.normal(near.center.shape[-1], value.dtype).to(value))
 
     def __repr__(self) -> str:
         return f"{self.joint!r}.given({self.view})"

@@ -9,15 +9,19 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from ..calls import Plan
-from ..energy import Energy, Evaluation, Information
+from ..energy import Ahead, Energy, Evaluation, Information
 from ..values import finite
 from ..view import View
 from .axes import check_axes, check_turned, halved, leading, one_part, orthonormal, rounding, symmetric
+
+if TYPE_CHECKING:
+    from .conditional import Conditional
 
 __all__ = ["Gaussian"]
 
@@ -148,16 +152,23 @@ class Gaussian(Energy):
         return Gaussian(self.center, self.variances / weight, self.axes)
 
     def around(self, center: Tensor) -> Gaussian:
-        """The same about another mean ``(d,)``."""
+        """The same about another mean ``(d,)``, or several ``(*B, d)``."""
         other = copy.copy(self)
         other._buffers = {**self._buffers, "center": center}
         return other
 
-    def given(self, view: View) -> Energy:
+    def given(self, view: View) -> Conditional:
         """The conditional Gaussian of the other coordinates, where those in ``view`` are known clean."""
         from .conditional import Conditional
 
         return Conditional(self, view)
+
+    def ahead(self, view: View, sampler: Any = None) -> Ahead:
+        return self.given(view).drawn
+
+    def coloured(self, white: Tensor, power: float = 0.5, sigma: Tensor | float = 0.0) -> Tensor:
+        """``(C + sigma^2)^power white (*B, d)``: of standard normal numbers, by default, draws less the mean."""
+        return self.back((self.variances + sigma**2) ** power * self.modes(white))
 
     def modes(self, v: Tensor) -> Tensor:
         """A direction ``(*B, d)`` by its modes ``(*B, d or k + d)``: lengths and angles stay as they are."""
@@ -186,7 +197,7 @@ class Gaussian(Energy):
         """The energy ``(*B,)`` from the :meth:`modes` of ``x - center`` and their noised variances."""
         spread = torch.log(2 * math.pi * variance).expand_as(modes)
         total = (modes**2 / variance + spread).sum(-1)
-        if modes.shape[-1] > self.center.numel():  # the last d stand for d - k directions
+        if modes.shape[-1] > self.center.shape[-1]:  # the last d stand for d - k directions
             total = total - spread[..., self.axes.shape[1]:] @ self.axes.square().sum(-1)
         return total / 2
 

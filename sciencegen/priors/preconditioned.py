@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..calls import Plan, together
-from ..energy import Evaluation, Information, level
+from ..energy import Ahead, Evaluation, Information, Walk, level
 from ..exact import Gaussian
 from ..view import View
 from .base import Draw, Prior
@@ -60,6 +60,16 @@ class Preconditioned(Prior):
             raise ValueError(f"got the marginal on '{view}'; expected one of the {len(self.marginals)} parts that this "
                              f"network was trained to know (its argument marginals): {_listed(self.marginals)}")
         return self._charted(Marginal(self.data, view))
+
+    @property
+    def plain(self) -> bool:
+        """Whether its network adds nothing, so that it is its Gaussian."""
+        sizes = [p.numel() for p in self.net.parameters()]
+        return bool(sizes) and not any(sizes)
+
+    def ahead(self, view: View, sampler: Walk) -> Ahead:
+        """In closed form where it is its Gaussian, whatever it was trained with."""
+        return self.data.ahead(view, sampler) if self.plain else super().ahead(view, sampler)
 
     def given(self, view: View) -> Preconditioned:
         """The energy of the other coordinates where ``view``'s are known clean, over the same state.

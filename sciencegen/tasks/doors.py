@@ -14,7 +14,7 @@ from ..problem import Parts, Problem
 from ..sample import Sampler
 from ..values import finite
 
-__all__ = ["check_count", "check_readings", "check_start", "probe"]
+__all__ = ["check_count", "check_readings", "check_start", "check_whole", "probe"]
 
 COPIES = 8  # of the states that a step of a sampler holds at once
 
@@ -30,6 +30,12 @@ def check_count(count: int, size: int, seeds: Tensor | None = None) -> int:
         raise ValueError(f"got a count of {count:,} samples of {size:,} numbers, which take about "
                          f"{needed / 1e9:,.0f} GB of {there / 1e9:,.0f} GB; ask for fewer, some at a time")
     return int(count)
+
+
+def check_whole(name: str, value: int) -> None:
+    """ValueError unless ``value`` is a whole number, 1 or more."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"got {name}={value!r}; expected a whole number, 1 or more")
 
 
 def check_readings(data: Any, noise: Any, seen: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,31 +1,146 @@
-"""Forecast: an inverse problem whose readings are the first steps."""
+"""Forecast: how a trajectory goes on after frames that are known, by an ensemble."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from ..measure import Entries
+import numpy as np
+import torch
+import xarray
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ..energy import Energy
+from ..forecasts import Forecast
+from ..priors import Model
 from ..problem import Problem
-from ..result import Result
-from ..sample import Sampler
-from ..values import finite
-from .invert import invert
+from ..random import Streams, spares
+from ..sample import Multistep, Sampler, karras
+from .doors import check_count, check_whole
+from .histories import Start, Times, labelled, times_of
+from .rollout import Frames, Rollout
+from .sampling import counted, versions
 
 __all__ = ["forecast"]
 
+STEPS, LOW, ABOVE = 18, 0.01, 3.0  # of the sampler: noise levels, the last, the first over the largest deviation
 
-def forecast(problem: Problem, name: str, history: Tensor, sampler: Sampler, count: int, seeds: Tensor | None = None,
-             progress: bool = True, noise: float = 1e-3, device: torch.device | str | None = None) -> Result:
-    """Samples of how a variable goes on: ``history (n, *rest)`` are the first ``n`` steps of ``name``, in its unit.
 
-    ``noise`` says how closely the history is met, in the variable's scale.
+def forecast(model: Model | Problem, history: Any, horizon: int, members: int = 32, given: Any = None,
+             sampler: Sampler | None = None, memory: int | None = None, seeds: Tensor | None = None,
+             device: torch.device | str | None = None, progress: bool = True) -> Forecast:
+    """An ensemble of how the frames in ``history`` go on for ``horizon`` more, by a prior of windows of them.
+
+    Window after window, each drawn given the clean end of the last (:mod:`sciencegen.tasks.rollout`): exact where the
+    frames are a Markov chain of an order up to ``memory`` and the prior is. Where the prior is a Gaussian a window is
+    drawn in closed form, without a call of a network. The same seeds give the same members, whatever else is forecast.
+
+    Arguments:
+        model: a trained prior of windows, or a problem of one; its parts in time have an axis ``time``, the first.
+        history: the last frames that are known of each part in time: a data set, a dictionary, or an array where there
+            is one such part. ``(h, *rest)`` for all, ``(members, h, *rest)``, or ``(samples, members or 1, h, *rest)``;
+            arrays of xarray say by their dims (``sample``, ``member``, ``time``) which they are.
+        horizon: frames to come, any number.
+        members: of the ensemble of each sample.
+        given: what else is known, in the same forms: parts without time (parameters, which otherwise are drawn in the
+            first window and then held), and parts in time that are known ahead (forcings): their ``horizon`` frames,
+            or all of them where ``history`` lacks them.
+        sampler: of a window; one that suits the prior unless given.
+        memory: frames that a window is told of the one before; what the model says, else up to half a window.
+        seeds: ``(members,)`` or ``(samples, members)``, one random stream each; fresh ones by default.
+        device: where to run; the prior's unless given.
+
+    Raises:
+        KeyError, ValueError: parts, shapes, times or a memory that the prior does not have.
+        TypeError: a prior that does not know how windows go on.
     """
-    layout, history = problem.layout, finite("history", history)
-    where, variable = layout[name], layout.variables[name]
-    if history.ndim < 1 or history.shape != (len(history), *variable.shape[1:]) or len(history) > variable.shape[0]:
-        raise ValueError(f"got a history of shape {tuple(history.shape)} of '{name}'; expected (n, "
-                         f"{', '.join(map(str, variable.shape[1:]))}) with n <= {variable.shape[0]}")
-    first = where[: len(history)]
-    return invert(problem, Entries(name, slice(len(history))), history.flatten(),
-                  noise * first(layout.scale), sampler, count, seeds, progress, device=device)
+    facts = model.training if isinstance(model, Model) else {}
+    problem = (model.problem() if isinstance(model, Model) else model).to(device)
+    if problem.known is not None or problem.laws is not None:
+        raise ValueError("got a problem with laws, or in which something is given already; expected a prior alone, and "
+                         "what is given as forecast(..., given=...)")
+    for name, number in (("horizon", horizon), ("members", members)):
+        check_whole(name, number)
+    start = Start.of(problem.layout, history, given, horizon, members)
+    times = times_of(problem.layout, history, start.history)
+    roll = _rollout(problem, start, facts, sampler, memory)
+    windows = roll.windows(start.history, horizon, start.fixed)
+    check_count(start.samples * members, problem.size)
+    streams = Streams(_seeds(seeds, start.samples, members).flatten().to(problem.device))
+    began = time.perf_counter()
+    with counted(problem.prior) as calls:
+        steps = roll(windows, start.rows(members, problem.device), streams)
+        pieces, stopped = _walked(tqdm(steps, "forecast", len(windows), disable=None if progress else True))
+    message = "finished" if not stopped else (
+        f"interrupted after {len(pieces)} of {len(windows)} windows; later frames are missing")
+    return Forecast(
+        frames=_frames(roll, start, times, pieces, horizon, members),
+        history=_history(roll, start, times, members),
+        weights=np.zeros((start.samples, members)), status=int(stopped), message=message, nfev=len(calls),
+        seeds=streams.seeds.cpu().reshape(start.samples, members).numpy(),
+        config={"memory": windows[-1].memory, "first memory": windows[0].memory, "sampler": repr(sampler),
+                "prior": repr(problem.prior), "seconds": time.perf_counter() - began, "versions": versions()})
+
+
+def usual(prior: Energy, steps: int = STEPS) -> Sampler:
+    """A sampler for windows of a prior: from well above its Gaussian's deviations down to what a finish resolves."""
+    inside = prior.gaussian()
+    high = 80.0 if inside is None else ABOVE * float(inside.variances.max()) ** 0.5
+    return Multistep(karras(steps, LOW, min(max(high, 10 * LOW), 80.0)))
+
+
+def _rollout(problem: Problem, start: Start, facts: Mapping[str, Any], sampler: Sampler | None, memory: int | None
+             ) -> Rollout:
+    frames, sampler = Frames(problem.layout, start.forced), sampler or usual(problem.prior)
+    if memory is not None and not 1 <= memory < frames.length:
+        raise ValueError(f"got memory={memory}; expected 1 to {frames.length - 1}, less than the frames of a window")
+    told = facts.get("forecast", {}).get("memory") if memory is None else memory
+    tensors = (*problem.prior.parameters(), *problem.prior.buffers())
+    dtype = next((t.dtype for t in tensors if t.is_floating_point()), torch.get_default_dtype())
+    return Rollout(frames, lambda view: problem.prior.ahead(view, sampler),
+                   max(frames.length // 2, 1) if told is None else told, memory is not None, dtype)
+
+
+def _seeds(seeds: Tensor | None, samples: int, members: int) -> Tensor:
+    """``(samples, members)``."""
+    if seeds is None:
+        return torch.randint(0, 2**62, (samples, members))
+    seeds = torch.as_tensor(seeds)
+    if tuple(seeds.shape) not in ((members,), (samples, members)) or seeds.is_floating_point():
+        raise ValueError(f"got seeds of shape {tuple(seeds.shape)}; expected ({members},) or ({samples}, {members}) "
+                         "integers, one a member")
+    return seeds if seeds.ndim > 1 else spares(seeds, samples * members).reshape(samples, members)
+
+
+def _walked(steps: Iterable[dict[str, Tensor]]) -> tuple[list[dict[str, Tensor]], bool]:
+    """What all windows brought, on the CPU, and whether an interrupt came; it is raised if there is nothing yet."""
+    pieces: list[dict[str, Tensor]] = []
+    try:
+        for parts in steps:
+            pieces.append({k: v.cpu() for k, v in parts.items()})
+    except KeyboardInterrupt:
+        if not pieces:
+            raise
+        return pieces, True
+    return pieces, False
+
+
+def _frames(roll: Rollout, start: Start, times: Times, pieces: Sequence[Mapping[str, Tensor]], horizon: int,
+            members: int) -> xarray.Dataset:
+    """The horizon's frames, and what was drawn in the first window, labelled."""
+    frames, rows = roll.frames, (start.samples, members)
+    found = {k: torch.cat([piece[k] for piece in pieces], 1)[:, :horizon] for k in frames.drawn}
+    found |= {k: pieces[0][k] for k in frames.fixed if k not in start.fixed}
+    made = labelled(frames.layout, {k: v.reshape(*rows, *v.shape[1:]) for k, v in found.items()})
+    lead = np.arange(1, made.sizes["time"] + 1)
+    return times.told(made, lead).assign_coords({} if start.labels is None else {"sample": start.labels})
+
+
+def _history(roll: Rollout, start: Start, times: Times, members: int) -> xarray.Dataset:
+    found = {k: start.parts[k][:, :, : start.history] for k in roll.frames.drawn}
+    rows = (start.samples, members)
+    made = labelled(roll.frames.layout, {k: v.cpu().expand(*rows, *v.shape[2:]) for k, v in found.items()})
+    lead = np.arange(1 - start.history, 1)
+    return times.told(made, lead).assign_coords({} if start.labels is None else {"sample": start.labels})

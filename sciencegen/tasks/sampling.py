@@ -6,8 +6,8 @@ import importlib.metadata
 import math
 import platform
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from ..random import Streams
 from ..result import Result
 from ..sample import Sampler
 
-__all__ = ["Sampling"]
+__all__ = ["Sampling", "counted", "versions"]
 
 
 class Sampling:
@@ -48,26 +48,21 @@ class Sampling:
         self.left = sampler.levels[0]
         self.sampler, self.start, device = sampler, time.perf_counter(), self.problem.device
         x = sampler.start(count, self.problem.size, self.seeds, device) if start is None else start.to(device)
-        hooks = [net.register_forward_hook(self._count) for net in self.energy.networks()]
         steps = sampler.path(self.energy, x, self.seeds)
         bar = tqdm(steps, desc=name, total=len(sampler.sigmas) - 1, disable=None if progress else True)
-        try:
-            for self.left, x, info in bar:
-                told = {} if info.evaluation is None else info.evaluation.told
-                self.sigmas.append(info.level)
-                self.rows.append(dict(told) | ({} if info.acceptance is None else {"acceptance": info.acceptance}))
-            with torch.no_grad():
-                noise, last = Streams(self.seeds.to(x.device), len(sampler.sigmas)), sampler.levels[-1]
-                x = self.finish(x, last, noise) if last > 0 else x
-        except KeyboardInterrupt:
-            self.stopped = True
-        finally:
-            for hook in hooks:
-                hook.remove()
+        with counted(self.energy) as calls:
+            try:
+                for self.left, x, info in bar:
+                    told = {} if info.evaluation is None else info.evaluation.told
+                    self.sigmas.append(info.level)
+                    self.rows.append(dict(told) | ({} if info.acceptance is None else {"acceptance": info.acceptance}))
+                with torch.no_grad():
+                    noise, last = Streams(self.seeds.to(x.device), len(sampler.sigmas)), sampler.levels[-1]
+                    x = self.finish(x, last, noise) if last > 0 else x
+            except KeyboardInterrupt:
+                self.stopped = True
+        self.calls = len(calls)
         return x
-
-    def _count(self, *_: Any) -> None:
-        self.calls += 1
 
     def result(self, x: Tensor, fun: Tensor, success: Tensor, order: Tensor) -> Result:
         """The result, its samples in ``order``."""
@@ -85,14 +80,27 @@ class Sampling:
             status=int(self.stopped), message=message, nfev=self.calls,
             history=xarray.Dataset(history, {"sigma": ("step", self.sigmas)}), seeds=_array(self.seeds, order),
             config={"sampler": repr(self.sampler), "energy": repr(self.energy),
-                    "seconds": time.perf_counter() - self.start, "versions": _versions()})
+                    "seconds": time.perf_counter() - self.start, "versions": versions()})
+
+
+@contextmanager
+def counted(energy: Energy) -> Iterator[list[None]]:
+    """A list that grows by one with each call of a network in ``energy``."""
+    calls: list[None] = []
+    hooks = [net.register_forward_hook(lambda *_: calls.append(None)) for net in energy.networks()]
+    try:
+        yield calls
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _array(values: Tensor, order: Tensor) -> np.ndarray:
     return values.detach().cpu()[order].numpy()
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of what numbers depend on."""
     names = ("sciencegen", "torch", "numpy", "xarray")
     found = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"] in names}
     return {"python": platform.python_version(), **found}

@@ -1,0 +1,138 @@
+"""What a forecast gives back: an ensemble of trajectories in physical units, how good it is, and how it came about."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray
+
+from . import metrics
+from .files import guarded, netcdf, replacing
+from .files.child import in_child
+
+__all__ = ["Forecast"]
+
+ROWS = ("sample", "member")
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """An ensemble of trajectories for each of some samples.
+
+    Arguments:
+        frames: the horizon's frames of each part over ``(sample, member, time, ...)``, and what was drawn with them
+            and has no time over ``(sample, member, ...)``; coordinates ``reference_time``, of the last frame that was
+            known, ``lead`` of each frame behind it, and ``time``, their sum.
+        history: the frames that were known, over the same axes.
+        weights: ``(sample, member)`` logarithms of prior over drawn density; zero where members are draws of the prior.
+        status: 0 for a finished run, 1 for one that was interrupted, whose frames are then fewer.
+        message: the same in words.
+        nfev: calls of the network.
+        seeds: ``(sample, member)``, the random stream of each; the same seeds give the same members.
+        config: settings and versions.
+    """
+
+    frames: xarray.Dataset
+    history: xarray.Dataset
+    weights: np.ndarray
+    status: int
+    message: str
+    nfev: int
+    seeds: np.ndarray
+    config: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return self.frames.sizes["member"]
+
+    @property
+    def parts(self) -> list[str]:
+        """Names of the parts in time."""
+        return [str(k) for k, v in self.frames.data_vars.items() if "time" in v.dims]
+
+    def scores(self, truth: Any, level: float = 0.9) -> xarray.Dataset:
+        """How good the forecast is at each lead: each part over ``(score, time)``, means over samples and space.
+
+        ``crps`` and ``error``, the root mean square of the members' mean, are in the part's unit; ``spread`` is what
+        the error would be if the truth were one more member, and ``spread_skill`` their ratio; ``coverage`` is the
+        share of numbers inside the central ``level`` interval, NaN for too few members.
+
+        Arguments:
+            truth: what came: a data set or a dictionary of arrays ``(sample, time, ...)``, the horizon's frames last.
+        """
+        return xarray.Dataset({k: self._scored(self.frames[k], truth[k], level) for k in self.parts if k in truth},
+                              {"lead": self.frames["lead"]})
+
+    def _scored(self, members: xarray.DataArray, truth: Any, level: float) -> xarray.DataArray:
+        samples = torch.as_tensor(members.transpose("member", "sample", "time", ...).values).double()
+        wanted = torch.as_tensor(np.asarray(truth)).double()
+        if wanted.ndim == samples.ndim - 2:
+            wanted = wanted[None]
+        wanted = wanted[:, -samples.shape[2]:]
+        if wanted.shape != samples.shape[1:]:
+            raise ValueError(f"got a truth of '{members.name}' of shape {tuple(np.shape(truth))}; expected "
+                             f"{tuple(samples.shape[1:])}, samples, frames and the part's axes, or more frames before")
+        rows = [metrics.crps(samples, wanted).transpose(0, 1).flatten(1).mean(1)]
+        few = (len(samples) + 1) * (1 - level) / 2 < 1 - 1e-9
+        found = [metrics.calibration(samples[:, :, t], wanted[:, t], level if not few else 1e-9)
+                 for t in range(samples.shape[2])]
+        error, spread, cover = (torch.stack(column) for column in zip(*found))
+        rows += [error, spread, spread / error, cover.where(torch.tensor(not few), torch.nan)]
+        names = ["crps", "error", "spread", "spread_skill", "coverage"]
+        return xarray.DataArray(torch.stack(rows).numpy(), {"score": names}, ("score", "time"),
+                                attrs={"units": members.attrs.get("units", "")})
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write netCDF4 (HDF5), under another name first, then renamed; :meth:`load` reads it back.
+
+        Each part is over ``(sample, member, time, ...)``, history first and the horizon's frames last, as ``lead``
+        says, so that any program that reads netCDF reads a forecast.
+        """
+        moving = self.parts
+        whole = xarray.concat([self.history[moving], self.frames[moving]], "time", coords="minimal", compat="override",
+                              join="override", combine_attrs="override")
+        rest = {k: v for k, v in self.frames.data_vars.items() if k not in moving}
+        found = whole.assign(rest).assign_coords(log_weight=(ROWS, self.weights), seed=(ROWS, self.seeds))
+        found.attrs = {"status": self.status, "message": self.message, "nfev": self.nfev,
+                       "config": json.dumps(self.config), "Conventions": "CF-1.11"}
+        with replacing(Path(path)) as new:
+            found.to_netcdf(new, engine="h5netcdf")
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, isolated: bool = False) -> Forecast:
+        """Read what :meth:`save` wrote; ValueError for any other file.
+
+        ``isolated``: a process of its own reads it first, as :func:`sciencegen.io.open` says.
+        """
+        if isolated:
+            in_child(path, lambda beat: (cls.load(path), None)[1])
+        with guarded(path, "a file", "one that Forecast.save wrote", "name a forecast.nc, or make it again"):
+            whole = xarray.decode_cf(netcdf.group(path).load(), decode_timedelta=False)
+            attrs, came = whole.attrs, whole["lead"].values > 0
+            weights, seeds = whole["log_weight"].values, whole["seed"].values
+            whole = whole.drop_vars(["log_weight", "seed"]).drop_attrs(deep=False)
+            moving = [k for k, v in whole.data_vars.items() if "time" in v.dims]
+            return cls(whole.isel(time=came), whole[moving].isel(time=~came), weights, int(attrs["status"]),
+                       str(attrs["message"]), int(attrs["nfev"]), seeds, json.loads(attrs["config"]))
+
+    def _summary(self) -> dict[str, str]:
+        names = ", ".join(f"{k} {tuple(self.frames[k].shape[2:])}" for k in self.frames.data_vars)
+        sizes = self.frames.sizes
+        return {"forecast": f"{sizes['sample']} samples x {sizes['member']} members of {names}",
+                "frames": f"{self.history.sizes['time']} known, {sizes['time']} ahead",
+                "network calls": str(self.nfev), "message": self.message}
+
+    def __repr__(self) -> str:
+        return "\n".join(["Forecast", *(f"  {k}: {v}" for k, v in self._summary().items())])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th style='text-align:left'>{html.escape(k)}</th><td style='text-align:left'>"
+                       f"{html.escape(v)}</td></tr>" for k, v in self._summary().items())
+        return f"<table><caption>Forecast</caption>{rows}</table>{self.frames._repr_html_()}"
