@@ -211,7 +211,8 @@ def test_a_design_from_the_command_line_is_the_python_call(run, tmp_path, model)
     assert code == 0, err
     assert "not asked, so nothing is verified" in out
     names = {p.name for p in (tmp_path / "out").iterdir()}
-    assert names == {"result.nc", "design_01.dat", "design_02.dat", "designs.png", "config.json"}
+    assert names == {"result.nc", "design_01.dat", "design_02.dat", "designs.png", "config.json",
+                     "report.html"}
     result, trained = Result.load(tmp_path / "out" / "result.nc"), Model.load(model)
     study = AirfoilStudy(trained.layout, trained.energy, (Point(0.5, 2e6),), Requirements(cm=-0.1),
                          lambda cd, **_: cd[..., 0])

@@ -73,6 +73,9 @@ study = Beam()
 '''
 
 
+FILES = {"result.nc", "config.json", "designs.png", "report.html"}
+
+
 @pytest.fixture
 def called(tmp_path, monkeypatch, capsys):
     """`called(*words)`: status, standard output and error of `sciencegen *words`, in a directory with the beam."""
@@ -97,7 +100,7 @@ def test_a_new_study_is_two_files(called, tmp_path):
     code, out, err = called("design", "beam:study", "--count", 5, "--out", "out")
     assert code == 0, err
     assert "height, m" in out
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"result.nc", "config.json", "designs.png"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == FILES
     result = Result.load(tmp_path / "out" / "result.nc")
     assert len(result) == 5
     assert result.success.any()
@@ -345,4 +348,4 @@ def test_a_table_counts_the_reasons(tmp_path):
     result = made(Toy())
     shown = table(Toy(), result)
     assert "negative" in shown.caption
-    assert write(tmp_path / "out", Toy(), result, {}) == ["config.json", "designs.png", "result.nc"]
+    assert write(tmp_path / "out", Toy(), result, {}) == sorted(FILES)

@@ -29,6 +29,7 @@ from sciencegen.result import Result
 from sciencegen.solvers import XFOIL
 from sciencegen.solvers.at_lift import verify
 from sciencegen.studies import report as reports
+from sciencegen.studies import runs
 from sciencegen.studies.airfoil import report
 from sciencegen.studies.airfoil.prior import blends, condition_layout, polars, recorded
 from sciencegen.studies.airfoil.study import COLDEST, WARMEST, AirfoilStudy, compose, mean_drag, temperatures
@@ -478,7 +479,8 @@ def test_more_are_asked_for_until_enough_are_verified_and_these_come_first(monke
 
 # --- the run directory --------------------------------------------------------------------------------------------
 
-FILES = ["config.json", "design_01.dat", "design_02.dat", "design_03.dat", "design_04.dat", "designs.png", "result.nc"]
+FILES = ["config.json", "design_01.dat", "design_02.dat", "design_03.dat", "design_04.dat", "designs.png",
+         "report.html", "result.nc"]
 
 
 @cache
@@ -521,7 +523,7 @@ def test_a_run_directory_with_verification_and_without_a_feasible_design(tmp_pat
     with xarray.open_dataset(tmp_path / "out" / "verified.nc", engine="h5netcdf") as stored:
         assert np.isnan(stored.cd).all()
         assert stored.attrs["message"] == "nothing was verified"
-    assert "nothing was verified" in study().words(bad)
+    assert "XFOIL: nothing was verified" in study().judged(bad)
     reports.table(study(), bad)
 
 
@@ -535,7 +537,7 @@ def test_a_run_is_whole_or_as_it_was(tmp_path, monkeypatch, broken):
     def fail(*args, **kwargs):
         raise OSError("no space left on device")
 
-    target = {"figure": (pyplot.Figure, "savefig"), "json": (reports.json, "dumps"), "dat": (report, "write_dat"),
+    target = {"figure": (pyplot.Figure, "savefig"), "json": (runs.json, "dumps"), "dat": (report, "write_dat"),
               "nc": (xarray.DataTree, "to_netcdf")}[broken]
     monkeypatch.setattr(*target, fail)
     monkeypatch.setattr(AirfoilStudy, "draw", lambda self, result: pyplot.subplots())

@@ -295,7 +295,7 @@ def test_a_design_from_the_command_line_is_whole(monkeypatch, capsys, tmp_path, 
                             "--model", model, "--out", tmp_path / "out")
     assert code == 0, err
     assert "designs feasible" in out
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"result.nc", "designs.png", "config.json"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"result.nc", "designs.png", "config.json", "report.html"}
     result = Result.load(tmp_path / "out" / "result.nc")
     assert result.samples["trajectory"].dims == ("sample", "time", "body", "feature")
     assert result.config["bodies"] == 2

@@ -319,7 +319,7 @@ def test_a_run_from_a_file_without_a_truth(tmp_path, run, example):
     status, out, _ = run("poisson", "--data", tmp_path / "mine.h5", "--count", 3, "--steps", 3)
     assert status == 0
     made = {p.name for p in (tmp_path / "out").iterdir()}
-    assert made == {"result.nc", "posterior.nc", "posterior.png", "config.json"}
+    assert made == {"result.nc", "posterior.nc", "posterior.png", "config.json", "report.html"}
     assert "misfit" in out
     assert "residual" in out
     assert "error of the mean" not in out

@@ -19,6 +19,7 @@ from .data import data
 from .design import design
 from .invert import invert
 from .rerun import rerun
+from .show import show
 from .train import train
 from .verify import verify
 
@@ -31,7 +32,7 @@ app = App(name="sciencegen", version=__version__, help="Inverse design by compos
           suppress_keyboard_interrupt=False)
 for command in (design, train, data):
     app.command(command)
-for function in (invert, verify, rerun):
+for function in (invert, verify, rerun, show):
     app.command(function)
 
 PLAIN = {" into float": " into a number", " into int": " into a whole number"}  # Python's words and a user's

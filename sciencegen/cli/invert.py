@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from ..physics import SYSTEMS
-from .clock import spoken, watched
+from .clock import watched
 from .options import Device, Out, Overwrite, Switch, Whole, at_least, seed
 from .own import said
-from .run import Asked
+from .run import Asked, say
 
 if TYPE_CHECKING:
     from ..physics import System
@@ -74,14 +73,8 @@ def invert(name: Annotated[str, Parameter(help=f"The system: {OWN}; or the direc
         result = job.solve(trained, observations, system, count, seed, steps, law, device)
     if result.status:
         raise KeyboardInterrupt(f"{result.message}; nothing was written")
-    made = report.write(out, result, asked.record(), observations if example else None, overwrite)
-    console = Console()
-    console.print(*report.tables(result), sep="\n", highlight=False)
-    console.print(result.message, style="green" if result.success.any() else "red", markup=False, highlight=False,
-                  emoji=False, soft_wrap=True)
-    console.print(f"{len(made)} files in {out}, the picture is {out / 'posterior.png'}; {len(observations)} readings, "
-                  f"{result.nfev} network calls, {spoken(time.perf_counter() - start)}", markup=False, emoji=False,
-                  soft_wrap=True)
+    made = report.write(out, trained, result, asked.record(), observations if example else None, overwrite)
+    say(report.report(trained, result), made, out, start)
 
 
 def short(name: str) -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from .clock import spoken, watched
+from .clock import watched
 from .options import at_least
-from .run import Asked
+from .run import Asked, say
 
 if TYPE_CHECKING:
     from ..priors import Model
@@ -111,7 +111,5 @@ def design_model(directory: str, objective: Path | None, strength: float, count:
         result = own.solve(model, goal, constraints, strength, count, seed, steps, device)
     if result.status:
         raise KeyboardInterrupt(f"{result.message}; nothing was written")
-    made = own.write(out, result, asked.record(), overwrite)
-    Console().print(own.table(result), highlight=False)
-    Console().print(f"{len(made)} files in {out}, the picture is {out / 'designs.png'}; {result.nfev} network calls, "
-                    f"{spoken(time.perf_counter() - start)}", markup=False, highlight=False, soft_wrap=True)
+    made = own.write(out, model, result, asked.record(), overwrite)
+    say(own.report(model, result), made, out, start)

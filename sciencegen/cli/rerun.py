@@ -50,6 +50,8 @@ def words_of(record: Mapping[str, Any], folder: Path) -> list[str]:
 
     ValueError where a file or a model is no longer what it was, and its text was not kept.
     """
+    from ..studies.page import spelled
+
     arguments = dict(record["arguments"])
     for name, was in record["inputs"].items():
         path = shipped(was["path"].removeprefix("zoo/")) if was["path"].startswith("zoo/") else Path(was["path"])
@@ -59,11 +61,4 @@ def words_of(record: Mapping[str, Any], folder: Path) -> list[str]:
             raise ValueError(f"got another {name} in {was['path']} than the run had; expected the same: put it back")
         arguments[name] = folder / path.name
         arguments[name].write_text(was["text"])
-    words = shlex.split(record["command"])
-    for name, value in arguments.items():
-        flag = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            words += [flag] if value else []
-        elif value is not None:
-            words += [word for v in (value if isinstance(value, list) else [value]) for word in (flag, str(v))]
-    return words
+    return spelled({**record, "arguments": arguments})

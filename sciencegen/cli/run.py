@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +20,10 @@ from .options import at_least, roomy
 
 if TYPE_CHECKING:
     from ..priors import Model
+    from ..studies.runs import Report
     from ..studies.study import Study
 
-__all__ = ["Asked", "designed", "digest", "shipped", "versions"]
+__all__ = ["Asked", "designed", "digest", "printed", "say", "shipped", "versions"]
 
 BIG = 2**20  # bytes of a file beyond which its text is not kept in the record
 
@@ -105,10 +106,10 @@ def designed(study: Study, asked: Asked, out: Path, overwrite: bool, partial: bo
     import torch
 
     from ..studies.directory import beside, claim
-    from ..studies.report import table, write
+    from ..studies.report import report, write
     from ..studies.study import run
 
-    console, start = Console(), time.perf_counter()
+    start = time.perf_counter()
     count, seed = asked.arguments["count"], asked.arguments["seed"]
     out = claim(out, overwrite)
     roomy(count, study.numbers)
@@ -118,9 +119,24 @@ def designed(study: Study, asked: Asked, out: Path, overwrite: bool, partial: bo
         told("writing")
         target = beside(out) if result.status else out
         made = write(target, study, result, asked.record(), overwrite or bool(result.status))
-    console.print(table(study, result))
-    console.print(study.words(result), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{len(made)} files in {target}, the picture is {target / 'designs.png'}; "
-                  f"{spoken(time.perf_counter() - start)}", markup=False, highlight=False, soft_wrap=True)
+    say(report(study, result), made, target, start)
     if result.status:
         raise KeyboardInterrupt(f"{result.message}; what was there is in {target}")
+
+
+def say(report: Report, made: Sequence[str], out: Path, start: float) -> None:
+    """Say in the terminal what came of a run, and which of the files that were ``made`` in ``out`` to look at first."""
+    console = Console()
+    printed(report)
+    console.print(f"{len(made)} files in {out}; see {out / 'report.html'}; {spoken(time.perf_counter() - start)}",
+                  markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def printed(report: Report) -> None:
+    """Print a report: its tables, and what is said of them."""
+    console = Console()
+    console.print(*report.tables, sep="\n", highlight=False)
+    for words in (*report.summary, *report.verified):
+        console.print(words, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    for words in report.warnings:
+        console.print(f"warning: {words}", style="bold red", markup=False, highlight=False, emoji=False, soft_wrap=True)

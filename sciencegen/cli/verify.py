@@ -31,10 +31,12 @@ def verify(run: Path, /, *, solver: Literal["xfoil", "openfoam"] = "xfoil", coun
     from ..solvers import XFOIL
     from ..solvers.at_lift import ByAngle
     from ..studies.airfoil import verify as job
+    from ..studies.runs import added
 
     at_least(1, count=count, workers=workers)
     with watched(f"verify {run}"):
         found = job.verify_run(run, ByAngle(XFOIL()) if solver == "xfoil" else job.openfoam(), solver, count, workers)
-    console = Console()
-    console.print(job.table(job.read(run), job.words(run), count))
+    table, console = job.table(job.read(run), job.words(run), count), Console()
+    added(run, f"sciencegen verify, {job.TITLES[solver]}", table, found.attrs["message"])
+    console.print(table)
     console.print(f"{found.attrs['message']}; see {run / f'verify_{solver}.nc'}", markup=False, soft_wrap=True)

@@ -7,29 +7,30 @@ weight, an inverse temperature).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from matplotlib import pyplot
-from rich.table import Table
 from torch import Tensor
 
 from ..priors import Model
 from ..result import Result
 from ..sample import Multistep, karras
 from ..tasks import Problem, design
-from .directory import RECORD, written_whole
+from .runs import Report, write_run
+from .study import PICTURE, keep
+from .tables import Table
 
-__all__ = ["solve", "spread", "table", "trial", "write"]
+__all__ = ["report", "solve", "spread", "table", "trial", "write"]
 
 ABOVE = 10.0  # the first noise level over the largest standard deviation of the prior
 LOW = 0.02
 PROBES = 64
 SHOWN = 10
+JUDGED = ("The objective and the constraints themselves judged the designs, on what the prior imagines; no solver "
+          "confirmed them. Have the best ones solved before you rely on them.")
+NO_CARD = "The prior's record does not say how good its network is."
 
 
 def trial(model: Model, count: int = 2) -> dict[str, Tensor]:
@@ -67,24 +68,26 @@ def solve(model: Model, objective: Callable[..., Tensor], constraints: Sequence[
 
 def table(result: Result) -> Table:
     """The best designs: objective, and whether all constraints are met."""
-    made = Table(title=f"{int(result.success.sum())} of {len(result)} designs are feasible; {result.message}")
-    for name in ("", "objective", "feasible"):
-        made.add_column(name, justify="right")
-    for k, (fun, good) in enumerate(zip(result.fun[:SHOWN], result.success[:SHOWN]), 1):
-        made.add_row(str(k), f"{fun:.6g}", "yes" if good else "no")
-    return made
+    rows = [{"#": str(k), "objective": f"{fun:.6g}", "feasible": "yes" if good else "no"}
+            for k, (fun, good) in enumerate(zip(result.fun[:SHOWN], result.success[:SHOWN]), 1)]
+    return Table(f"{int(result.success.sum())} of {len(result)} designs are feasible; the best {len(rows)}", rows)
 
 
-def write(directory: Path, result: Result, asked: Mapping[str, Any], overwrite: bool = False) -> list[str]:
-    """Write result.nc, designs.nc (the samples by themselves), designs.png and config.json, as a whole."""
-    with written_whole(directory, overwrite) as new:
-        result.save(new / "result.nc")
-        labels = {"objective": ("sample", result.fun), "feasible": ("sample", np.asarray(result.success, np.int8))}
-        result.samples.assign_coords(labels).to_netcdf(new / "designs.nc", engine="h5netcdf")
-        figure, _ = result.plot()
-        figure.savefig(new / "designs.png", dpi=110, format="png")
-        pyplot.close(figure)
-        made = sorted([RECORD, *(p.name for p in new.iterdir())])
-        record = {**asked, "status": "finished", "message": result.message, "files": made, "made": result.config}
-        (new / RECORD).write_text(json.dumps(record, indent=2))
-    return made
+def report(model: Model, result: Result) -> Report:
+    """All that is said of a result."""
+    good = int(result.success.sum())
+    warnings = [] if good else ["No design meets all constraints."]
+    warnings += [] if model.training.get("better") else [str(model.training.get("verdict") or NO_CARD)]
+    return Report(f"Design by a trained prior: {good} of {len(result)} designs feasible", (table(result),),
+                  [f"{result.nfev:,} network calls"], [JUDGED], warnings, {PICTURE: "The best designs."})
+
+
+def write(directory: Path, model: Model, result: Result, asked: Mapping[str, Any], overwrite: bool = False
+          ) -> list[str]:
+    """Write result.nc, designs.png, config.json and report.html, as a whole; the names of the files."""
+
+    def files(folder: Path) -> None:
+        result.save(folder / "result.nc")
+        keep(result.plot()[0], folder / PICTURE)
+
+    return write_run(directory, report(model, result), asked, files, result.config, result.message, False, overwrite)

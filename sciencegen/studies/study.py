@@ -10,9 +10,8 @@ table and how the designs are drawn; running, spare designs, order, interrupts a
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from matplotlib import pyplot
 
 from ..result import Result
 from .ensemble import Ensemble
+from .runs import plain
 from .stages import Compose, Stage
 
 __all__ = ["PICTURE", "Study", "keep", "run"]
@@ -68,6 +68,18 @@ class Study(ABC):
     def words(self, result: Result) -> str:
         """What to say under the table: what a run cost."""
         return ", ".join(f"{v:,.6g} {k.replace('_', ' ')}" for k, v in result.config["spent"].items())
+
+    def judged(self, result: Result) -> Sequence[str]:
+        """Who judged the designs, and who else confirmed them, in sentences."""
+        return ["The study's own solver judged the designs; no other program confirmed them."]
+
+    def warnings(self, result: Result) -> Sequence[str]:
+        """What a reader has to know before a number of this result is used, in sentences."""
+        return []
+
+    def captions(self, result: Result) -> Mapping[str, str]:
+        """What is to be seen in each picture that :meth:`files` writes, by its file's name, in their order."""
+        return {PICTURE: "The best designs."}
 
     def seconds(self, count: int) -> float | None:
         """About how long a run takes on two cores; None if nobody knows."""
@@ -116,16 +128,3 @@ def keep(figure: Any, file: Path) -> None:
     """Save a figure and forget it."""
     figure.savefig(file, dpi=110, format="png")
     pyplot.close(figure)
-
-
-def plain(value: object) -> object:
-    """What JSON holds of a setting: numbers, texts and lists of them; a function's name; else how it prints."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, tuple | list):
-        return [plain(v) for v in value]
-    if is_dataclass(value) and all(f.init for f in fields(value)):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, torch.Tensor):
-        return value.tolist()
-    return getattr(value, "__name__", None) or re.sub(r" at 0x[0-9a-f]+", "", repr(value))

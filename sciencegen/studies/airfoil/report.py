@@ -21,9 +21,11 @@ from ...solvers.at_lift import VALUES, verify
 if TYPE_CHECKING:
     from .study import AirfoilStudy
 
-__all__ = ["baselines", "confirm", "files", "read_reference", "row", "trial", "verified", "words"]
+__all__ = ["baselines", "confirm", "files", "judged", "read_reference", "row", "trial", "verified", "warnings", "words"]
 
 BEST = 10  # designs that are written as outlines, and verified
+CAPTION = ("The best designs and their polars, one colour a Reynolds number; how far the samples differ; and their "
+           "objective beside what they are compared with.")
 
 
 def read_reference(file: str | os.PathLike) -> tuple[str, Fit]:
@@ -98,11 +100,25 @@ def verified(result: Result, best: int = BEST) -> xarray.Dataset | None:
     return found.assign_attrs(message=result.samples["xfoil_cd"].attrs.get("message", ""))
 
 
-def words(study: AirfoilStudy, result: Result) -> str:
-    """What XFOIL said, in a sentence, and what the run cost."""
+def words(result: Result) -> str:
+    """What the run cost."""
+    return f"{result.config['evaluations']:,} aerodynamic evaluations, {result.nfev} network calls"
+
+
+def judged(study: AirfoilStudy, result: Result) -> list[str]:
+    """Who judged the designs, and what XFOIL said of the best, in sentences."""
     found = verified(result)
     told = "not asked, so nothing is verified by it" if found is None else found.attrs["message"]
-    return f"XFOIL: {told}\n{study.aero.rows:,} aerodynamic evaluations, {result.nfev} network calls"
+    return [f"{type(study.aero.aero).__name__}: judged every design.", f"XFOIL: {told}"]
+
+
+def warnings(result: Result, best: int = BEST) -> list[str]:
+    """Which of the best designs XFOIL does not confirm."""
+    if "verified" not in result.samples:
+        return ["No second program confirmed the designs."]
+    sure = result.samples["verified"].values[:best]
+    lost = [str(i + 1) for i in np.nonzero(~sure)[0]]
+    return [f"XFOIL does not confirm design {', '.join(lost)}."] if lost else []
 
 
 def row(sample: xarray.Dataset) -> dict[str, str]:

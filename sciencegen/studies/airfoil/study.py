@@ -13,7 +13,7 @@ r"""Airfoils for several operating points: compose and sample, refine by NeuralF
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from ...result import Result
 from ...sample import Ancestral, Annealed, karras
 from ...tasks import Problem
 from ..stages import Compose, Decode, Keep, Refine, Solve, Stage
-from ..study import Study
+from ..study import PICTURE, Study
 from . import report
 from .constraints import Objective, angle_error, limits, log_of, mean_drag, named, rejected
 from .picture import draw
@@ -170,7 +170,16 @@ class AirfoilStudy(Study):
         report.files(directory, result)
 
     def words(self, result: Result) -> str:
-        return report.words(self, result)
+        return report.words(result)
+
+    def judged(self, result: Result) -> Sequence[str]:
+        return report.judged(self, result)
+
+    def warnings(self, result: Result) -> Sequence[str]:
+        return report.warnings(result)
+
+    def captions(self, result: Result) -> Mapping[str, str]:
+        return {PICTURE: report.CAPTION}
 
     def seconds(self, count: int) -> float:
         return 6 + count * (0.08 + 0.08 * len(self.points)) + 2.0 * self.verified

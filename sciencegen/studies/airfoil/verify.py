@@ -18,7 +18,6 @@ import numpy as np
 import torch
 import xarray
 from numpy.typing import ArrayLike
-from rich.table import Table
 
 from ...airfoil.conditions import Point
 from ...files import netcdf, replacing
@@ -27,6 +26,7 @@ from ...solvers import Isolated, Solver, SolverResult
 from ...solvers.at_lift import ByAngle
 from ...solvers.at_lift import verify as verify_designs
 from ...solvers.store import digest
+from ..tables import Table
 
 __all__ = ["ByLift", "openfoam", "read", "table", "verify_run", "words"]
 
@@ -116,16 +116,17 @@ def table(result: Result, found: Mapping[str, xarray.Dataset], count: int = 8) -
 
     Of each program the mean over the operating points, its difference from NeuralFoil's, and the points one by one.
     """
-    shown = Table(title="mean drag ×10⁴ (from NeuralFoil's), and at the points " + ", ".join(
+    title = "mean drag ×10⁴ (from NeuralFoil's), and at the points " + ", ".join(
         f"{_digits(cl):g}@{_digits(re):.3g}".replace("e+0", "e")
-        for cl, re in zip(result.samples.target_cl.values, result.samples.reynolds.values)))
-    for name in ("#", "NeuralFoil", *(TITLES.get(name, name) for name in found)):
-        shown.add_column(name, justify="right", no_wrap=True)
+        for cl, re in zip(result.samples.target_cl.values, result.samples.reynolds.values))
+    rows = []
     for i in range(min(count, len(result))):
         ours = result.samples.cd.values[i]
-        row = [said.cd.values[i] if i < said.sizes["sample"] else np.full(len(ours), np.nan) for said in found.values()]
-        shown.add_row(str(i + 1), _cell(ours), *(_cell(cd, ours) for cd in row))
-    return shown
+        rows.append({"#": str(i + 1), "NeuralFoil": _cell(ours)})
+        for name, said in found.items():
+            cd = said.cd.values[i] if i < said.sizes["sample"] else np.full(len(ours), np.nan)
+            rows[-1][TITLES.get(name, name)] = _cell(cd, ours)
+    return Table(title, rows)
 
 
 def _cell(cd: np.ndarray, ours: np.ndarray | None = None) -> str:

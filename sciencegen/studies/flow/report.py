@@ -19,9 +19,11 @@ from . import picture
 if TYPE_CHECKING:
     from .study import FlowStudy
 
-__all__ = ["draw", "files", "film", "row", "seconds"]
+__all__ = ["CAPTIONS", "draw", "files", "film", "judged", "row", "seconds"]
 
 BEST = 10  # designs that are written as outlines
+CAPTIONS = {PICTURE: "The three best as the network has them, and the best one by the solver.",
+            "flow.gif": "The best design solved from rest, frame by frame."}
 
 
 def row(sample: xarray.Dataset) -> dict[str, str]:
@@ -52,6 +54,12 @@ def files(study: FlowStudy, directory: Path, result: Result) -> None:
                 write_dat(directory / f"design_{i + 1:02d}_body_{k + 1}.dat", name, loop)
     if shot is not None:
         picture.animate(shot, directory / "flow.gif")
+
+
+def judged(study: FlowStudy) -> list[str]:
+    """Who judged the designs, in a sentence."""
+    return [f"The package's own solver judged the designs, on {study.solver.cells} cells a chord at a Reynolds number "
+            f"of {study.reynolds:g}; no other program confirmed them."]
 
 
 def seconds(study: FlowStudy, count: int) -> float:

@@ -13,7 +13,7 @@ r"""Bodies of high lift and low drag in a stream: compose and sample, fit wings,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -227,6 +227,12 @@ class FlowStudy(Study):
 
     def files(self, directory: Path, result: Result) -> None:
         report.files(self, directory, result)
+
+    def judged(self, result: Result) -> Sequence[str]:
+        return report.judged(self)
+
+    def captions(self, result: Result) -> Mapping[str, str]:
+        return report.CAPTIONS
 
     def seconds(self, count: int) -> float:
         return report.seconds(self, count)

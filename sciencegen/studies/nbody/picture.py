@@ -13,7 +13,9 @@ from torch import Tensor
 
 from ...physics.nbody import NBody
 
-__all__ = ["draw"]
+__all__ = ["CAPTION", "draw"]
+
+CAPTION = "The best designs: above as the network has them, below what the solver makes of their starts."
 
 
 def draw(samples: xarray.Dataset, system: NBody, best: int = 3) -> tuple[Any, Any]:

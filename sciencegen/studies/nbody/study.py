@@ -14,7 +14,7 @@ r"""Starts from which all bodies end at the centre of the box: compose and sampl
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,9 +34,9 @@ from ...result import Result
 from ...sample import Ancestral, Sampler, karras
 from ...tasks import Constraint, Problem
 from ..stages import Adjust, Compose, Decode, Solve, Stage
-from ..study import Study
+from ..study import PICTURE, Study
 from .compose import compose, enlarge
-from .picture import draw
+from .picture import CAPTION, draw
 
 __all__ = ["SPEED", "NBodyStudy", "annealed", "few_steps", "to_centre"]
 
@@ -202,6 +202,12 @@ class NBodyStudy(Study):
 
     def draw(self, result: Result) -> tuple[Any, Any]:
         return draw(result.samples, self.system)
+
+    def judged(self, result: Result) -> Sequence[str]:
+        return ["The package's own engine of discs judged the designs; no other program confirmed them."]
+
+    def captions(self, result: Result) -> Mapping[str, str]:
+        return {PICTURE: CAPTION}
 
     def seconds(self, count: int) -> float:
         pairs, windows = self.bodies * (self.bodies - 1) / 2, 1 + (self.frames - 24) / 10
