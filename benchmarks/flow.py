@@ -27,7 +27,8 @@ from torch import Tensor
 
 from sciencegen.physics import Circle, Flow, Outline, placed
 
-from .common import arguments, emit, facts, output, write_json
+from .common import arguments, facts, output, write_json
+from .common.record import publish
 from .openfoam import naca_0012
 
 Span = tuple[float, float]
@@ -247,4 +248,4 @@ def main() -> None:
     done = {name: json.loads(file.read_text()) for name in chosen if (file := out / f"{name}.json").exists()}
     speed = json.loads((out / "throughput.json").read_text()) if (out / "throughput.json").exists() else None
     write_json(out / "flow.json", {"facts": facts(), "device": options.device, "cases": done, "throughput": speed})
-    emit(out / "flow.txt", tables(done, chosen, speed))
+    publish(out, "flow", __doc__, tables(done, chosen, speed))

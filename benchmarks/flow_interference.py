@@ -31,7 +31,8 @@ from sciencegen.studies.flow.compose import stream, superposed
 from sciencegen.studies.flow.constraints import forces
 from sciencegen.studies.flow.prior import image, prior_layout
 
-from .common import DATA, arguments, emit, facts, output, whole, write_json
+from .common import DATA, arguments, facts, output, whole, write_json
+from .common.record import publish
 from .flow_design.space import Space
 
 REYNOLDS, ALPHA = 250.0, (0.0, 25.0)
@@ -126,4 +127,4 @@ def main() -> None:
         results[bodies] = scores(found)
     write_json(out / "flow_interference.json", {"facts": facts(), "count": args.count, "seed": args.seed,
                                                 "results": results})
-    emit(out / "flow_interference.txt", [table(results, args.count)])
+    publish(out, "flow_interference", __doc__, [table(results, args.count)])

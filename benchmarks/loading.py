@@ -37,7 +37,8 @@ from sciencegen import io
 from sciencegen.nets import suited
 from sciencegen.states import States
 
-from .common import arguments, emit, facts, output, write_json
+from .common import arguments, facts, output, write_json
+from .common.record import publish
 
 ROOT = Path(__file__).parents[1]
 BAR, SPEED, MEMORY = 0.7, 0.9, 2.0
@@ -195,4 +196,4 @@ def main() -> None:
     write_json(out / "loading.json", {**facts(), "bar": BAR, "samples": samples, "frames": FRAMES, "length": LENGTH,
                                       "batch": BATCH, "repeats": repeats, "seconds": seconds, "results": rows,
                                       "training": {"bars": [SPEED, MEMORY], **training}})
-    emit(out / "loading.txt", [table(rows), training_table(training), f"{seconds:.0f} s"])
+    publish(out, "loading", __doc__, [table(rows), training_table(training), f"{seconds:.0f} s"])

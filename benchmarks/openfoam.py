@@ -27,7 +27,8 @@ from rich.table import Table
 
 from sciencegen.solvers.openfoam import RANS, Laminar, OpenFOAM
 
-from .common import arguments, emit, facts, output, write_json
+from .common import arguments, facts, output, write_json
+from .common.record import publish
 
 NAMES = ("cl", "cd", "cm", "cl_amplitude", "strouhal", "y_plus", "cells", "steps")
 Span = tuple[float, float]
@@ -146,7 +147,7 @@ def main() -> None:
             print(name, _summary(file), flush=True)
     done = {name: json.loads(file.read_text()) for name in chosen if (file := _file(out, name)).is_file()}
     write_json(out / "openfoam.json", done)
-    emit(out / "openfoam.txt", [table(done, chosen)])
+    publish(out, "openfoam", __doc__, [table(done, chosen)])
 
 
 def _file(out: Path, name: str) -> Path:

@@ -29,7 +29,8 @@ from sciencegen.nets.mlp import MLP, ScalarMLP
 from sciencegen.priors import Denoiser, EnergyNet
 from sciencegen.sample import Ancestral, Euler, Heun, Multistep, Sampler, karras
 
-from .common import arguments, emit, facts, output, write_json
+from .common import arguments, facts, output, write_json
+from .common.record import publish
 
 SIZE, WIDTH, DEPTH = 119, 184, 4
 BAR = 0.15
@@ -148,4 +149,4 @@ def main() -> None:
     write_json(out / "overhead.json", {"settings": vars(args), "parameters": size, "facts": facts(), "bar": BAR,
                                        "seconds": seconds, "results": measured})
     title = f"{size / 1e6:.2f} M parameters, batch {args.batch}, {args.steps} steps, {args.threads} threads"
-    emit(out / "overhead.txt", [table(measured, title), f"{seconds:.0f} s"])
+    publish(out, "overhead", __doc__, [table(measured, title), f"{seconds:.0f} s"])

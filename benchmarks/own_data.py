@@ -36,9 +36,13 @@ from sciencegen.symmetries import Shift
 from sciencegen.tasks import Problem, invert
 from sciencegen.train import Training, train
 
-from .common import arguments, emit, facts, output, write_json
+from .common import arguments, facts, output, write_json
+from .common.record import Line, publish
 
 PARTS = ["tensor", "viscosity"]
+OURS, LINEAR = "ours", "best linear posterior"
+LINES = [Line(f"own file, {part} of a window from 40 sensors", "root mean square error", f"posterior of {part}",
+              "error", (OURS,), (LINEAR,), seeds="1") for part in PARTS]
 WINDOW, SENSORS, FRAMES, NOISE = 8, 40, (0, 2, 4, 6), 0.05
 WIND = (1.0, 0.5)
 
@@ -97,19 +101,20 @@ def compared(model: Model, states: States, linear: Energy, cases: int, members: 
     return found
 
 
-def table(found: dict[str, Any]) -> Table:
-    """Root mean square errors and coverages, and the ratio with its interval over cases (bootstrap)."""
-    made = Table(title="posterior of a window from 40 sensors at 4 times")
-    for name in ("part", "error", "best linear posterior's", "ratio", "95 % of it", "coverage of 90 %", "linear's"):
-        made.add_column(name, justify="right")
+def tables(found: dict[str, Any]) -> list[Table]:
+    """One a part: root mean square errors and coverages, and the ratio with its interval over cases (bootstrap)."""
+    made = []
     for name in found["network"]:
         ours, theirs = (np.array(found[who][name]) for who in ("network", "gaussian"))
         picks = np.random.default_rng(0).integers(len(ours), size=(2000, len(ours)))
         ratios = np.sqrt(ours[picks, 0].mean(1) / theirs[picks, 0].mean(1))
         error, other = (np.sqrt(v[:, 0].mean()) for v in (ours, theirs))
-        made.add_row(name, f"{error:.4f}", f"{other:.4f}", f"{error / other:.3f}",
-                     "{:.3f} to {:.3f}".format(*np.quantile(ratios, (0.025, 0.975))),
-                     f"{100 * ours[:, 1].mean():.1f} %", f"{100 * theirs[:, 1].mean():.1f} %")
+        low, high = np.quantile(ratios, (0.025, 0.975))
+        table = Table("row", "n", "error", "over the linear one's", "coverage of 90 %", title=f"posterior of {name}")
+        table.add_row(OURS, str(len(ours)), f"{error:.4f}", f"{error / other:.3f} ({low:.3f} to {high:.3f})",
+                      f"{100 * ours[:, 1].mean():.1f} %")
+        table.add_row(LINEAR, str(len(ours)), f"{other:.4f}", "1", f"{100 * theirs[:, 1].mean():.1f} %")
+        made.append(table)
     return made
 
 
@@ -133,6 +138,6 @@ def main() -> None:
     linear = model.energy.gaussian()
     found = compared(model, states, linear, cases, members, 4 if options.quick else 20)
     write_json(out / "own_data.json", {"facts": facts(), "timing": timing, "training": dict(model.training), **found})
-    emit(out / "own_data.txt", [table(found), model.training["verdict"],
-                                f"best linear: the Gaussian '{model.training['gaussian']}'; "
-                                f"{model.training['steps']} steps, {timing['cpu_s']:.0f} CPU s in this call"])
+    note = (f"best linear: the Gaussian '{model.training['gaussian']}'; {model.training['steps']} steps, "
+            f"{timing['cpu_s']:.0f} CPU s in this call")
+    publish(out, "own_data", __doc__, [*tables(found), model.training["verdict"], note], LINES)

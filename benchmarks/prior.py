@@ -38,7 +38,8 @@ from sciencegen.sample import Ancestral, karras
 from sciencegen.studies.airfoil.prior import QUANTITIES, recorded
 from sciencegen.tasks import Problem, invert
 
-from .common import airfoil_arguments, airfoil_prior, arguments, emit, facts, output, write_json
+from .common import airfoil_arguments, airfoil_prior, arguments, facts, output, write_json
+from .common.record import publish
 
 SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 BAR = (0.85, 0.95)
@@ -197,4 +198,4 @@ def main() -> None:
     write_json(out / "prior.json", {"settings": settings, "facts": facts(), "training": dict(model.training),
                                     "seconds": seconds, "tweedie": errors, "calibration": scored})
     note = f"{len(rows['log_re'])} rows; {args.rows} of them times {args.samples} samples; {seconds:.0f} s"
-    emit(out / "prior.txt", [*tables(errors, scored, args.split), note])
+    publish(out, "prior", __doc__, [*tables(errors, scored, args.split), note])

@@ -35,7 +35,8 @@ from sciencegen.solvers.at_lift import verify
 from sciencegen.studies.airfoil.prior import condition_layout, recorded
 from sciencegen.studies.airfoil.study import AirfoilStudy
 
-from ..common import DATA, airfoil_arguments, airfoil_prior, arguments, emit, facts, output, whole, write_json
+from ..common import DATA, airfoil_arguments, airfoil_prior, arguments, facts, output, whole, write_json
+from ..common.record import Line, publish
 from .chosen import Retrieval, Samples
 from .cmaes import Restarts
 from .ours import Ours
@@ -47,6 +48,9 @@ from .slsqp import MultiStart
 EIGHT = tuple(Point(cl, round(1.2e6 / cl, -4)) for cl in (0.3, 0.45, 0.6, 0.75, 0.9, 1.05, 1.2, 1.3))
 QUESTIONS = {1: (Point(0.8, 1.5e6),), 3: DEFAULT_POINTS, 8: EIGHT}
 OURS, GRADIENT = "ours", "SLSQP, multi-start"
+CLASSICAL = ("best of the data set", GRADIENT, "SLSQP, without slack", "CMA-ES, restarts")
+LINES = [Line(f"airfoil, {k} operating points", "mean drag by XFOIL, counts, ten best", f"K = {k}:", "XFOIL ten best",
+              (OURS,), CLASSICAL, ("best of N prior samples",), n="10 a seed") for k in QUESTIONS]
 XFOIL_PARTS = ("cl", "cd", "cm", "alpha", "status")
 
 
@@ -175,7 +179,8 @@ def report(args: argparse.Namespace, measured: dict[int, dict[str, list[dict[str
               "(shape, angle, Re), with its gradients; judging is not counted."]
     parts += [f"Left out, for want of a trained prior: {', '.join(left)}."] if left else []
     write_json(out / "airfoil.json", record)
-    emit(out / "airfoil.txt", [*parts, f"{seconds:.0f} s for this run (cells that were there are not made again)"])
+    parts.append(f"{seconds:.0f} s for this run (cells that were there are not made again)")
+    publish(out, "airfoil", __doc__, parts, LINES)
 
 
 def _plain(args: argparse.Namespace) -> dict[str, Any]:

@@ -18,6 +18,7 @@ __all__ = ["BEST", "best_feasible", "scores", "summary", "table", "verdict"]
 BEST = 10
 COUNT = 1e4  # a drag count is 1e-4
 COLUMNS = {  # name: heading, factor, digits
+    "seeds": ("seeds", 1, 0),
     "best": ("NeuralFoil\nbest", COUNT, 2), "ten": ("NeuralFoil\nten best", COUNT, 2),
     "xfoil": ("XFOIL\nten best", COUNT, 2), "verified": ("verified\nof ten", 1, 1), "gap": ("gap\n%", 100, 2),
     "confidence": ("least\nconfid.", 1, 3), "feasible": ("feasible\n%", 100, 1),
@@ -62,7 +63,8 @@ def summary(cells: Sequence[dict[str, float]]) -> Summary:
     for cell in cells:
         for name, value in cell.items():
             columns[name] += [value] if np.isfinite(value) else []
-    return {name: _interval(np.array(values)) for name, values in columns.items()}
+    seeds = {"seeds": (float(len(cells)), float("nan"))}
+    return seeds | {name: _interval(np.array(values)) for name, values in columns.items()}
 
 
 def table(title: str, rows: dict[str, Summary]) -> Table:

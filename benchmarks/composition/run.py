@@ -27,7 +27,8 @@ import torch
 import xarray
 from torch import Tensor
 
-from ..common import arguments, emit, facts, output, whole, write_json
+from ..common import arguments, facts, output, whole, write_json
+from ..common.record import publish
 from . import ablation, report
 from .original import UNIT, Original
 from .ours import Ours, finished, miss
@@ -169,4 +170,4 @@ def main() -> None:
              "speed": remembered(out / "speed.json", lambda: timings(args.model, 2.0 if args.quick else 10.0)),
              "ablation": remembered(out / "ablation.json", lambda: ablation.table(500 if args.quick else 2000))}
     write_json(out / "composition.json", {"facts": facts(), **found})
-    emit(out / "composition.txt", report.tables(found))
+    publish(out, "composition", __doc__, report.tables(found))

@@ -30,7 +30,8 @@ from tqdm.auto import tqdm
 from sciencegen.airfoil import write_dat
 from sciencegen.physics.mean_forces import MeanForces
 
-from ..common import DATA, arguments, emit, facts, output, whole, write_json
+from ..common import DATA, arguments, facts, output, whole, write_json
+from ..common.record import Line, publish
 from . import published, report
 from .gradients import Descent
 from .ours import ours
@@ -97,6 +98,15 @@ def rows(budget: Budget, data: Path, out: Path) -> dict[str, Maker]:
                                       "descents": budget.descents}, surrogate)
     return found | ours(COARSE, budget.evaluations, budget.imagined, budget.spare, budget.levels, COEFFICIENT,
                         budget.original)
+
+
+def lines(told: dict[int, dict[str, Any]]) -> list[Line]:
+    """The summary's: one a number of airfoils."""
+    learned = ("gradients, surrogate", "the original's recipe")
+    ours = [name for rows in told.values() for name in rows if name.startswith("ours")]
+    classical = [name for rows in told.values() for name in rows if name not in (*ours, *learned)]
+    return [Line(f"airfoils in a stream: {n}", "lift over drag, mean of the designs", f"{n} airfoil", "lift/drag",
+                 tuple(ours), tuple(classical), learned, high=True) for n in told]
 
 
 def asked(args: argparse.Namespace, names: Iterable[str]) -> Iterator[tuple[Question, str]]:
@@ -191,7 +201,7 @@ def assemble(out: Path, judge: MeanForces) -> None:
                       for name, row in of.items()} for bodies, of in told.items()}
     write_json(out / "flow_design.json", {"facts": facts(), "judge": repr(judge), "results": plain, "references": {
         "note": published.NOTE, "published": published.PUBLISHED, "formation": published.FORMATION}})
-    emit(out / "flow_design.txt", report.parts(told, repr(judge)))
+    publish(out, "flow_design", __doc__, report.parts(told, repr(judge)), lines(told))
 
 
 def _numbers(value: Any) -> Any:

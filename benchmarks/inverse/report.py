@@ -23,7 +23,7 @@ FLOW, KRIGED = "ours, exact Gaussian + solver", "kriging + backward integration"
 
 def table(task: Task, level: float, cells: Cells, truth: Mapping[str, float]) -> Table:
     """One task at one noise level."""
-    kind = "wrong pixels of a" if task.binary else f"error of {task.wanted}"
+    kind = measure(task)
     ends = "" if not truth else f"; residual(truth) {truth['truth']:.1e}, residual(u = 0) {truth['zero']:.2g}"
     made = Table(title=f"{task.name}, noise {100 * level:g} %: {_sensors(task)}{ends}", title_justify="left")
     for name in ("row", "n", "S", f"{kind}, mean, %", "sample, %", "CRPS, %", "coverage, %", "other part, %",
@@ -39,6 +39,11 @@ def table(task: Task, level: float, cells: Cells, truth: Mapping[str, float]) ->
     for name, value in PUBLISHED.get(task.name, {}).items() if level in (0.0, 1e-2) else ():
         made.add_row(f"[dim]{name} ({NOTE})", "", "", f"[dim]{value:g}", *[""] * 10)
     return made
+
+
+def measure(task: Task) -> str:
+    """What a row is judged by."""
+    return "wrong pixels of a" if task.binary else f"error of {task.wanted}"
 
 
 def _sensors(task: Task) -> str:

@@ -26,7 +26,8 @@ from tqdm.auto import tqdm
 from sciencegen.mcmc import HMC
 from sciencegen.priors import Model
 
-from ..common import arguments, emit, facts, output, whole, write_json
+from ..common import arguments, facts, output, whole, write_json
+from ..common.record import Line, publish
 from . import flow, report, scoring, wells
 from .classical import EnsembleKalman, Nearest, Spline
 from .diffusion import (
@@ -162,7 +163,18 @@ def residuals(task: Task, number: int) -> dict[str, float]:
     return {k: float(scoring.residual(task, truth["a"], u).median()) for k, u in values.items()}
 
 
-def publish(args: argparse.Namespace, out: Path, found: dict, timed: dict[str, float], seconds: float) -> None:
+def lines(task: Task) -> list[Line]:
+    """The summary's: one a noise level."""
+    ours = (report.NET, report.LAW, report.CORRECTED, report.SOLVED, report.LATENT, report.EXACT, report.FLOW)
+    classical = (report.KALMAN, Spline.name, Nearest.name, "best linear: fitted Gaussian", report.KRIGED,
+                 flow.Variational.name)
+    learned, kind = (report.DPS, "replacement", "U-Net, masked inputs"), report.measure(task)
+    asked = [f"{task.name}, noise {100 * level:g} %" for level in task.levels]
+    return [Line(name, kind, f"{name}:", f"{kind}, mean, %", ours, classical, learned, (report.BAYES,), seeds="1")
+            for name in asked]
+
+
+def reported(args: argparse.Namespace, out: Path, found: dict, timed: dict[str, float], seconds: float) -> None:
     """The table on the terminal and in inverse.txt, all numbers in inverse.json."""
     parts: list[Any] = []
     by_name = {task.name: task for task in args.tasks}
@@ -178,7 +190,8 @@ def publish(args: argparse.Namespace, out: Path, found: dict, timed: dict[str, f
     record = [{"task": name, "noise": level, "rows": results} for (name, level), results in found.items()]
     write_json(out / "inverse.json", {"facts": facts(), "seconds": seconds, "timing": timed, "results": record,
                                       "wells": sampled})
-    emit(out / "inverse.txt", [*parts, f"{seconds:.0f} s for this run (cells that were there are not made again)"])
+    parts.append(f"{seconds:.0f} s for this run (cells that were there are not made again)")
+    publish(out, "inverse", __doc__, parts, [line for task in args.tasks for line in lines(task)])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -209,4 +222,4 @@ def main() -> None:
     for name in ("cells", "questions"):
         (out / name).mkdir(exist_ok=True)
     found = measure(args, out)
-    publish(args, out, found, speed(out / "timing.json", args.retime), time.perf_counter() - start)
+    reported(args, out, found, speed(out / "timing.json", args.retime), time.perf_counter() - start)

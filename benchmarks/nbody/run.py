@@ -30,7 +30,8 @@ from sciencegen.priors import Model, zoo
 from sciencegen.studies.nbody.prior import read
 from sciencegen.studies.nbody.study import NBodyStudy, few_steps
 
-from ..common import arguments, emit, facts, output, whole, write_json
+from ..common import arguments, facts, output, whole, write_json
+from ..common.record import Line, publish
 from . import floors, report
 from .backwards import Backwards
 from .ours import Composed, Designed, Flown, Turned, countings
@@ -64,6 +65,20 @@ def rows(bodies: int, frames: int, model: Model, data: Path | None, device: str)
     found["ours, whole study with law"] = "network + law", Designed("", law, 0)
     found["ours, whole study, refined"] = "solver", Designed("", study, ROLLOUTS)
     return found
+
+
+def lines(found: Mapping[str, Mapping[str, Any]]) -> list[Line]:
+    """The summary's: one a number of bodies and frames."""
+    made = []
+    for cell, told in found.items():
+        bodies, frames = cell.split("x")
+        solved = [name for name, row in told.items() if row["facts"]["by"] == "solver"]
+        classical = tuple(name for name in solved if not name.startswith("ours"))
+        designs = str(len(next(iter(told.values()))["scores"]["objective"]))
+        made.append(Line(f"{bodies} discs, {frames} frames, to the centre", "mean distance in the last frame, sides",
+                         f"{bodies} bodies, {frames} frames", "objective", ("ours, whole study, refined",), classical,
+                         n=designs))
+    return made
 
 
 def solved(row: floors.Row) -> Row:
@@ -166,4 +181,5 @@ def main() -> None:
     (out / "cells").mkdir(exist_ok=True)
     with torch.autocast(torch.device(args.device).type, torch.bfloat16, enabled=args.bfloat16):
         found = measure(args, model, out)
-    emit(out / "nbody.txt", report.parts(found, args.count, time.perf_counter() - start))
+    publish(out, "nbody", __doc__, report.parts(found, args.count, time.perf_counter() - start),
+            lines(found))

@@ -15,7 +15,8 @@ import sys
 import time
 from dataclasses import asdict
 
-from ..common import arguments, emit, facts, output, write_json
+from ..common import arguments, facts, output, write_json
+from ..common.record import publish
 from . import PARTS, WORDS, part
 from .runs import BAD, run, table
 
@@ -39,5 +40,5 @@ def main() -> None:
     write_json(out / "robustness.json", {**facts(), "seed": args.seed, "count": count, "words": WORDS,
                                          "seconds": seconds, "verdicts": [asdict(v) for v in verdicts]})
     lines = [f"{v.word}: {v.case}: {v.said}" for v in bad]
-    emit(out / "robustness.txt", [table(verdicts), *lines, f"{seconds:.0f} s"])
+    publish(out, "robustness", __doc__, [table(verdicts), *lines, f"{seconds:.0f} s"])
     sys.exit(bool(bad))
