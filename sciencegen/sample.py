@@ -112,8 +112,8 @@ class Sampler(abc.ABC):
         """
         around, (first, *_, last) = energy.gaussian(), self.levels
         with torch.no_grad():
-            x = noise.at(-1).normal(size, like.dtype).to(like)
-            x = first * x if around is None else around.center + around.coloured(x, sigma=first)
+            x = self.start(len(like), size, noise.seeds, like.device).to(like)
+            x = x if around is None else around.center + around.coloured(x / first, sigma=first)
             x = self(energy, x, noise.seeds)
             if not last:
                 return x

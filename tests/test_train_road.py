@@ -11,7 +11,7 @@ import io_files as files
 from oracles import close, normal
 from sciencegen import cli, io
 from sciencegen.exact import Gaussian
-from sciencegen.layout import Layout
+from sciencegen.layout import Layout, Variable
 from sciencegen.metrics import calibration, tweedie_error
 from sciencegen.nets.gated import Gated
 from sciencegen.nets.mlp import MLP
@@ -24,7 +24,7 @@ from sciencegen.sample import Multistep, karras
 from sciencegen.states import States
 from sciencegen.symmetries import Shift
 from sciencegen.tasks import Problem, design, invert
-from sciencegen.train import Levels, Packed, Training, bases, train
+from sciencegen.train import Levels, Packed, Training, bases, contexts, train
 from sciencegen.train.bases import chosen
 from sciencegen.train.recipe import together
 from sciencegen.train.verdict import KNOTS, gates, judged, knots
@@ -286,3 +286,19 @@ def test_what_cannot_be_meant_is_refused_in_one_line(run, tmp_path, words, messa
     assert message in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+# --- contexts -----------------------------------------------------------------------------------------------------
+
+def test_a_window_is_trained_to_be_told_its_first_frames_with_and_without_what_has_no_time():
+    moving = Layout(u=Variable((4, 8), dims=("time", "x")), v=Variable((4,), dims=("time",)))
+    assert contexts(moving) == tuple((("u", h), ("v", h)) for h in (1, 2, 3))
+    both = Layout(**moving.variables, nu=())
+    assert contexts(both, [2]) == ((("u", 2), ("v", 2)), (("u", 2), ("v", 2), "nu"))
+    assert contexts(Layout(u=Variable((40,), dims=("time",))))[8:] == ((("u", 16),), (("u", 20),), (("u", 32),),
+                                                                       (("u", 39),))
+    assert contexts(Layout(u=(4, 8))) == contexts(Layout(u=Variable((1,), dims=("time",)))) == ()
+    assert Training().shared(both) == (1 / 3, *[1 / 9] * 6)
+    assert Training(given=()).shared(both) is None
+    with pytest.raises(ValueError, match="got a history of 4 frames; expected 1 to 3"):
+        contexts(moving, [4])

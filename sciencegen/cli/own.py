@@ -56,17 +56,18 @@ def given(text: str) -> tuple[str | tuple[str, int], ...]:
     return tuple(found)
 
 
-def train_data(states: States, known: tuple[str, ...], out: Path, steps: int | None, minutes: float | None, seed: int,
-               device: str) -> None:
+def train_data(states: States, known: tuple[str, ...], histories: tuple[int, ...], out: Path, steps: int | None,
+               minutes: float | None, seed: int, device: str) -> None:
     """Train a prior of a file's states and say what came of it."""
     from ..studies.directory import writable
-    from ..train import Training, train
+    from ..train import Training, contexts, train
 
     if steps is not None:
         at_least(1, steps=steps)
     writable(out)
     Console().print(states, markup=False, highlight=False, soft_wrap=True)
-    how = Training(given=tuple(map(given, known)), steps=steps, minutes=minutes, seed=seed)
+    asked = (*map(given, known), *(contexts(states.layout, histories) if histories else ()))
+    how = Training(given=asked or None, steps=steps, minutes=minutes, seed=seed)
     model = train(states, how, out, device)
     said(model, always=True)
     Console().print(f"the model is {out / 'model'}, its card {out / 'model' / 'README.md'}; use it with: sciencegen "

@@ -22,12 +22,13 @@ __all__ = ["train"]
 train = App(name="train", help="Train a prior; resumes where it was stopped.")
 
 Repeated = Annotated[tuple[str, ...], Parameter(negative="")]
+Histories = Annotated[tuple[Whole, ...], Parameter(negative="")]
 
 
 @train.default
 def train_own(data: Annotated[str, Parameter(help=f"A file or folder that `data describe` reads; or a system: {OWN}.")],
               /, *, parts: str | None = None, window: Whole | None = None, stride: Whole = 1, periodic: str = "",
-              given: Repeated = (), dims: Repeated = (), group: str | None = None, out: Path | None = None,
+              given: Repeated = (), history: Histories = (), dims: Repeated = (), group: str | None = None, out: Path | None = None,
               steps: Whole | None = None, minutes: float | None = None, seed: Seed = 0, device: Device = "cpu",
               grid: Whole = 32, pairs: Whole | None = None) -> None:
     """Train a prior of your data, or of a system's pairs; goes on where it was stopped, or to more steps or minutes.
@@ -47,6 +48,9 @@ def train_own(data: Annotated[str, Parameter(help=f"A file or folder that `data 
         Repeat it for several such questions.
     dims
         Axes of a dataset that no schema names, in the order of the file: NAME=sample,time,x. Repeat it for several.
+    history
+        How many first frames of a window are to be known exactly, with all that has no time, where the rest is asked
+        for: 2. Repeat it for several; all numbers, as a forecast wants them, unless --history or --given is said.
     group
         The part of the file to read where there are several.
     out
@@ -66,9 +70,10 @@ def train_own(data: Annotated[str, Parameter(help=f"A file or folder that `data 
         if not (parts is None or parts):
             raise ValueError("got no --parts; expected names of variables, as u,nu")
         states = states_of(Path(data), parts, window, stride, periodic, dims, group, seed)
-        train_data(states, given, out or Path("runs") / Path(data).stem, steps, minutes, seed, device)
+        train_data(states, given, history, out or Path("runs") / Path(data).stem, steps, minutes, seed, device)
         return
-    for name, value in (("parts", parts), ("window", window), ("dims", dims), ("group", group), ("given", given)):
+    for name, value in (("parts", parts), ("window", window), ("dims", dims), ("group", group), ("given", given),
+                        ("history", history)):
         if value:
             raise ValueError(f"got --{name} for {data}, which is no file; expected a file that is there, or a system "
                              f"without it: {OWN}")

@@ -79,10 +79,11 @@ def quantile(samples: Tensor, share: float, weights: Tensor | None = None) -> Te
     ordered, order = samples.sort(0)
     part = part.expand_as(samples).gather(0, order)
     places = (part.cumsum(0) - part / 2 + part.square().sum(0) / 2) / (1 + part.square().sum(0))
-    if bool((places[0] > share + 1e-9).any() | (places[-1] < share - 1e-9).any()):
+    slack = 8 * torch.finfo(places.dtype).eps
+    if bool((places[0] > share + slack).any() | (places[-1] < share - slack).any()):
         raise ValueError(f"got {len(samples)} samples for the quantile {share:.4g}; expected at least "
                          f"{1 / min(share, 1 - share) - 1:.0f}, counted as equal ones if they have weights")
-    above = (places < share - 1e-9).sum(0, keepdim=True).clamp(1, len(samples) - 1)
+    above = (places < share - slack).sum(0, keepdim=True).clamp(1, len(samples) - 1)
     ends, values = ((x.gather(0, above - 1)[0], x.gather(0, above)[0]) for x in (places, ordered))
     return values[0].lerp(values[1], ((share - ends[0]) / (ends[1] - ends[0])).clamp(0, 1))
 

@@ -13,11 +13,11 @@ import sys
 import types
 
 from .fit import Trained, fit
-from .recipe import Data, Packed, Training
+from .recipe import Data, Packed, Training, contexts
 from .road import train
 from .schedule import Levels, Schedule
 
-__all__ = ["Data", "Levels", "Packed", "Schedule", "Trained", "Training", "fit", "train"]
+__all__ = ["Data", "Levels", "Packed", "Schedule", "Trained", "Training", "contexts", "fit", "train"]
 
 
 class _Package(types.ModuleType):

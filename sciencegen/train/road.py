@@ -62,7 +62,7 @@ def train(states: Data, how: Training | None = None, out: str | os.PathLike = "r
     prior = _prior(how, layout, choice, recipe.build([recipe.path])).to(device or "cpu")
     trained = fit(prior, states.train, Path(out), how.steps, minutes=_minutes(how),
                   held_out=states.valid if len(states.valid) else None, batch=how.batch, rate=how.rate,
-                  decay=how.decay, levels=how.levels, shares=how.shares, precision=how.precision, seed=how.seed,
+                  decay=how.decay, levels=how.levels, shares=how.shared(layout), precision=how.precision, seed=how.seed,
                   every=how.every, facts={"layout": _digest(layout)}, progress=progress)
     model, ranks = _model(states, how, choice, recipe, trained), Ranks.join(torch.device(device or "cpu"))
     if not ranks.rank:

@@ -45,7 +45,8 @@ def scores(prior: Prior, base: Prior, data: Data, how: Training) -> dict[str, An
     if len(rows) * MEMBERS * layout.size > LARGEST:
         return found
     found["calibration"] = {"halves": _halves(prior, base, layout, rows, how)}
-    for group, view in zip(how.given, how.views(layout)[1]):
+    asked = list(zip(how.told(layout), how.views(layout)[1]))
+    for group, view in asked if how.given is not None else asked[len(asked) // 2:][:1]:
         found["calibration"][f"given {_words(group)}"] = _given(prior, base, layout, rows, how, view)
     return found
 

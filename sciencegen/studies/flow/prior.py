@@ -35,7 +35,7 @@ BATCH = 200  # cases that are read at a time
 
 SHARES = (0.8, 0.12, 0.08)  # of a batch, for the joint and each of parts()
 SMALL = Training(steps=22_500, batch=64, rate=1e-3, levels=Levels(low=1e-2, high=2000.0, center=6.0, spread=2.0),
-                 shares=SHARES, precision=torch.bfloat16, every=200, gated=False)
+                 given=(), shares=SHARES, precision=torch.bfloat16, every=200, gated=False)
 
 
 def prior_layout(factor: int = 2, frames: int = 3, side: int = 64) -> Layout:

@@ -32,7 +32,7 @@ PLACE, SPEED = 0.23, 0.29  # the spreads of a coordinate and of a component of t
 SHARES = (0.6, 0.12, 0.08, 0.08, 0.05, 0.03, 0.02, 0.02)  # of a batch, for the joint and for each of parts()
 HELD_OUT = 0.05  # share of the flights, the last ones of a file, that are not trained on
 SMALL = Training(steps=8000, batch=128, rate=2e-3, levels=Levels(low=2e-3, high=80.0, center=0.2, spread=1.7),
-                 shares=SHARES, precision=torch.bfloat16, every=200, gated=False)
+                 given=(), shares=SHARES, precision=torch.bfloat16, every=200, gated=False)
 TOUCHING = 2  # how often a window is listed in which the bodies touch
 
 
