@@ -84,7 +84,7 @@ class HighCorrelation(NamedTuple):
 
 def high_correlation_time(estimate: Tensor, truth: Tensor, frame: float = 1.0, threshold: float = 0.8,
                           axes: int = 1) -> HighCorrelation:
-    """Time of high correlation of roll-outs ``(samples, time, *space)``, whose first frame is ``frame`` after the start.
+    """Time of high correlation of roll-outs ``(samples, time, *space)``, the first frame ``frame`` after the start.
 
     A roll-out that is never lost counts all its time; one that is not finite is lost.
     """
