@@ -24,7 +24,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sciencegen import __version__
-from sciencegen.physics import SYSTEMS, Heat, LogWells, System, resolve
+from sciencegen.physics import Heat, LogWells, System, resolve
 from sciencegen.physics.fields import white
 
 BATCH = 64
@@ -83,7 +83,7 @@ def layout(recipe: Recipe, a: Tensor, u: Tensor) -> dict[str, Tensor]:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", choices=SYSTEMS, help="which system")
+    parser.add_argument("name", choices=RECIPES, help="which system")
     parser.add_argument("--grid", type=int, default=32, help="cells along a side (default 32)")
     parser.add_argument("--count", type=int, default=1000, help="samples (default 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the set (default 0; the committed test sets have 1)")

@@ -30,7 +30,8 @@ def parts(name: str, file: h5py.File) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_every_name_has_a_shipped_set_and_a_place_on_the_card():
-    assert sorted(make_pde.RECIPES) == sorted(SYSTEMS) == sorted([*SHIPPED, "wells"])
+    assert sorted(make_pde.RECIPES) == sorted([*SHIPPED, "wells"])
+    assert make_pde.RECIPES.keys() < SYSTEMS.keys()
     assert all(f"`{file.name}`" in CARD for file in SHIPPED.values())
     assert sum(file.stat().st_size for file in SHIPPED.values()) <= 3e6
 

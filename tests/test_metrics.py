@@ -85,6 +85,14 @@ def test_coverage_between_order_statistics_is_scipys_weibull_quantile():
     assert float(coverage(samples, truth, 0.8)) == pytest.approx(inside.mean())
 
 
+@pytest.mark.parametrize("count, level", [(19, 0.9), (39, 0.95), (199, 0.99)])
+def test_the_outermost_samples_are_an_interval_in_single_precision_too(count, level):
+    samples = normal(count, 40).float()
+    assert float(coverage(samples, samples.amin(0), level)) == 1
+    assert float(coverage(samples, samples.amax(0), level)) == 1
+    assert float(coverage(samples, samples.amax(0) + 1e-3, level)) == 0
+
+
 def test_coverage_shows_a_forecast_that_is_too_sharp_and_one_that_is_too_wide():
     truth = normal(5000, seed=5)
     narrow, wide = (float(coverage(s * normal(99, 5000, seed=6), truth)) for s in (0.5, 2.0))

@@ -14,7 +14,7 @@ from sciencegen.physics.turns import SQUARE
 
 every = pytest.mark.parametrize("name", SYSTEMS)
 ON_CPU = ("darcy", "channels", "wells")  # factorised by LAPACK
-FILE = Stored(0.25, 3, {"nu": 0.02, "k": 2.0, "f": 1.5, "rate": 9.0})
+FILE = Stored(0.25, 3, {"nu": 0.02, "k": 2.0, "f": 1.5, "rate": 9.0, "c": 0.7})
 
 
 def solved(name: str, count: int = 3, seed: int = 0, first: int = 0) -> dict[str, torch.Tensor]:
@@ -148,7 +148,7 @@ def test_names_cost_no_torch():
 
     code = "import sciencegen.physics as p, sys; print(len(p.SYSTEMS), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["8", "False"]
+    assert done.stdout.split() == ["12", "False"]
 
 
 @pytest.mark.parametrize("name, kind, words", [

@@ -75,17 +75,17 @@ def quantile(samples: Tensor, share: float, weights: Tensor | None = None) -> Te
     Raises:
         ValueError: the quantile is beyond the outermost member.
     """
-    part = shares(weights, samples)
+    part = shares(weights, samples, torch.float64)  # the outermost of few samples is where the quantile is: no rounding
     ordered, order = samples.sort(0)
     part = part.expand_as(samples).gather(0, order)
     places = (part.cumsum(0) - part / 2 + part.square().sum(0) / 2) / (1 + part.square().sum(0))
-    slack = 8 * torch.finfo(places.dtype).eps
+    slack = 1e-9
     if bool((places[0] > share + slack).any() | (places[-1] < share - slack).any()):
         raise ValueError(f"got {len(samples)} samples for the quantile {share:.4g}; expected at least "
                          f"{1 / min(share, 1 - share) - 1:.0f}, counted as equal ones if they have weights")
     above = (places < share - slack).sum(0, keepdim=True).clamp(1, len(samples) - 1)
     ends, values = ((x.gather(0, above - 1)[0], x.gather(0, above)[0]) for x in (places, ordered))
-    return values[0].lerp(values[1], ((share - ends[0]) / (ends[1] - ends[0])).clamp(0, 1))
+    return values[0].lerp(values[1], ((share - ends[0]) / (ends[1] - ends[0])).clamp(0, 1).to(samples))
 
 
 def coverage(samples: Tensor, truth: Tensor, level: float = 0.9, weights: Tensor | None = None) -> Tensor:

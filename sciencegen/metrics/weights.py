@@ -7,6 +7,7 @@ Importance Sampling Using Standardized Weights" (Kong, 1992), University of Chic
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 __all__ = ["effective_size", "members", "shares"]
@@ -31,18 +32,20 @@ def members(samples: Tensor, truth: Tensor, axes: int = 0) -> int:
     return len(samples)
 
 
-def shares(weights: Tensor | None, samples: Tensor) -> Tensor:
+def shares(weights: Tensor | None, samples: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """Shares of the members, of sum one, that broadcast against ``samples (S, *B)``; ``1 / S`` each without weights.
 
     Arguments:
         weights: ``(S, *A)``, not negative, of any sum; ``A`` leads ``B``: ``(S,)`` is one set of weights for all.
+        dtype: of the shares; the samples' own by default.
     """
+    dtype = samples.dtype if dtype is None else dtype
     if weights is None:
-        return samples.new_full((len(samples), *(1,) * (samples.ndim - 1)), 1 / len(samples))
+        return samples.new_full((len(samples), *(1,) * (samples.ndim - 1)), 1 / len(samples), dtype=dtype)
     if weights.ndim < 1 or weights.shape != samples.shape[: weights.ndim] or not bool((weights >= 0).all()):
         raise ValueError(f"got weights {tuple(weights.shape)} for samples {tuple(samples.shape)}; expected one a "
                          "member that is not negative: (S,), or (S, ...) with the samples' first axes")
-    weights = weights.to(samples)
+    weights = weights.to(samples.device, dtype)
     total = weights.sum(0, keepdim=True)
     if not bool((weights.amax(0) < total[0]).all()):
         raise ValueError("got weights of which one is all; expected at least two members of some weight: the forecast "

@@ -4,6 +4,7 @@ What is given (a source, a permeability, an initial state) and the solution are 
 tensors, batched over leading axes, float32 or float64. A residual is flat, ``(*B, m)``, without units, and the norm of
 a row is an rms over the domain: rounding for a solution, about 1 for ``u = 0``, and one weight means the same on every
 grid. Fields are on the unit square with axes x, y in this order: coordinates ``(x, y)``, x along the first axis.
+Systems whose numbers are known for another length (Kuramoto-Sivashinsky's 22) state their ``length``.
 
 Nothing is imported before it is asked for: :data:`SYSTEMS` and :func:`resolve` cost no torch.
 """
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .system import SYSTEMS, Part, Stored, System, resolve
 
 if TYPE_CHECKING:
+    from .advection_diffusion import AdvectionDiffusion
     from .bodies import Circle, Outline, ellipse, placed
     from .burgers import Burgers
     from .darcy import Channels, Darcy, Rock
@@ -23,18 +25,24 @@ if TYPE_CHECKING:
     from .grids import Basis, Cosine, Fourier, Sine
     from .heat import Heat
     from .helmholtz import Helmholtz
+    from .kalman import LinearGaussian
+    from .kolmogorov import Kolmogorov
+    from .kuramoto_sivashinsky import KuramotoSivashinsky
+    from .lorenz import Lorenz63, Lorenz96
     from .navier_stokes import NavierStokes
     from .nbody import NBody
     from .poisson import Poisson
     from .wells import LogWells, Wells
 
 __all__ = [
-    "SYSTEMS", "Basis", "Burgers", "Channels", "Circle", "Cosine", "Darcy", "Flow", "Fourier", "GaussianField", "Heat",
-    "Helmholtz", "LogWells", "NBody", "NavierStokes", "Outline", "Part", "Poisson", "Rock", "Sine", "Stored", "System",
-    "Wells", "binary", "channels", "ellipse", "placed", "pool", "resolve", "window_forces",
+    "SYSTEMS", "AdvectionDiffusion", "Basis", "Burgers", "Channels", "Circle", "Cosine", "Darcy", "Flow", "Fourier",
+    "GaussianField", "Heat", "Helmholtz", "Kolmogorov", "KuramotoSivashinsky", "LinearGaussian", "LogWells", "Lorenz63",
+    "Lorenz96", "NBody", "NavierStokes", "Outline", "Part", "Poisson", "Rock", "Sine", "Stored", "System", "Wells",
+    "binary", "channels", "ellipse", "placed", "pool", "resolve", "window_forces",
 ]  # fmt: skip
 
 _FILES = {
+    "advection_diffusion": ("AdvectionDiffusion",),
     "bodies": ("Circle", "Outline", "ellipse", "placed"),
     "burgers": ("Burgers",),
     "darcy": ("Channels", "Darcy", "Rock"),
@@ -44,6 +52,10 @@ _FILES = {
     "grids": ("Basis", "Cosine", "Fourier", "Sine"),
     "heat": ("Heat",),
     "helmholtz": ("Helmholtz",),
+    "kalman": ("LinearGaussian",),
+    "kolmogorov": ("Kolmogorov",),
+    "kuramoto_sivashinsky": ("KuramotoSivashinsky",),
+    "lorenz": ("Lorenz63", "Lorenz96"),
     "navier_stokes": ("NavierStokes",),
     "nbody": ("NBody",),
     "poisson": ("Poisson",),

@@ -36,11 +36,17 @@ def generator(seed: int, index: int, stream: int = 0) -> np.random.Generator:
     return np.random.default_rng((seed, index, stream))
 
 
-def white(n: int, count: int, seed: int = 0, first: int = 0, dims: int = 2, stream: int = 0) -> Tensor:
-    """Standard normal numbers ``(count, n[, n])`` in float64 for samples ``first, first + 1, ...`` of a seed."""
-    drawn = [generator(seed, first + i, stream).standard_normal(n**dims) for i in range(count)]
-    noise = torch.from_numpy(np.stack(drawn)) if drawn else torch.empty(0, n**dims, dtype=torch.float64)
-    return noise if dims == 1 else noise[:, _places(n)]
+def white(n: int, count: int, seed: int = 0, first: int = 0, dims: int = 2, stream: int = 0,
+          frames: int | None = None) -> Tensor:
+    """Standard normal numbers ``(count[, frames], n[, n])`` in float64 for samples ``first, first + 1, ...`` of a seed.
+
+    Frame ``j`` of a sample is the same however many there are.
+    """
+    size = n**dims * (1 if frames is None else frames)
+    drawn = [generator(seed, first + i, stream).standard_normal(size) for i in range(count)]
+    noise = torch.from_numpy(np.stack(drawn)) if drawn else torch.empty(0, size, dtype=torch.float64)
+    noise = noise if frames is None else noise.unflatten(-1, (frames, -1))
+    return noise if dims == 1 else noise[..., _places(n)]
 
 
 def _places(n: int) -> Tensor:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["defects", "march"]
+__all__ = ["defects", "kicked", "march"]
 
 
 def march(advance: Callable[[Tensor], Tensor], a: Tensor, frames: int, dims: int) -> Tensor:
@@ -21,6 +21,14 @@ def march(advance: Callable[[Tensor], Tensor], a: Tensor, frames: int, dims: int
     path = []
     for _ in range(frames):
         path.append(advance(path[-1] if path else a))
+    return torch.stack(path, -1 - dims)
+
+
+def kicked(advance: Callable[[Tensor], Tensor], a: Tensor, kicks: Tensor, dims: int) -> Tensor:
+    """The states ``(*B, frames, n[, n])`` after ``a``, each the map of the one before it and a kick of that shape."""
+    path = []
+    for kick in kicks.unbind(-1 - dims):
+        path.append(advance(path[-1] if path else a) + kick)
     return torch.stack(path, -1 - dims)
 
 

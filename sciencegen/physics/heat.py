@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from .fields import GaussianField
-from .frames import defects, march
+from .frames import defects, kicked, march
 from .grids import Basis, Fourier, check
 from .system import Part, Stored
 from .turns import SQUARE, Orientation
@@ -122,10 +122,8 @@ class Heat:
     def kicked(self, a: Tensor, white: Tensor) -> Tensor:
         """The frames after ``a`` with the kicks that standard normal numbers ``(*B, frames, n, n)`` make."""
         check("white", white, self.frames, self.basis.n, self.basis.n)
-        path, spread = [], self.transition()[1].sqrt().to(white)
-        for kick in self.basis.collect(spread * white).unbind(-3):
-            path.append(self.advance(path[-1] if path else a) + kick)
-        return torch.stack(path, -3)
+        spread = self.transition()[1].sqrt().to(white)
+        return kicked(self.advance, a, self.basis.collect(spread * white), dims=2)
 
     def residual(self, a: Tensor, u: Tensor) -> Tensor:
         """``(*B, frames n^2)``: what each frame differs by from the map of the one before it, over ``size``.

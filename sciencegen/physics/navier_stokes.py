@@ -27,7 +27,7 @@ from .frames import defects, march
 from .grids import Fourier, centres, check
 from .system import Part, Stored
 
-__all__ = ["NavierStokes"]
+__all__ = ["NavierStokes", "integrate"]
 
 
 @dataclass(frozen=True)
@@ -89,27 +89,7 @@ class NavierStokes:
     def advance(self, w: Tensor) -> Tensor:
         """The vorticity one frame after ``w (*B, n, n)``."""
         check("u", w, self.n, self.n)
-        kx, ky = _wavenumbers(self.n, w)
-        squares, step = kx**2 + ky**2, self.frame / self.steps
-        kept = ((kx.abs() < 2 / 3 * math.pi * self.n) & (ky.abs() < 2 / 3 * math.pi * self.n)).to(w)
-        inverse = kept / torch.where(squares > 0, squares, 1.0)
-        velocity = torch.stack([1j * ky * inverse, -1j * kx * inverse, kept.to(squares * 1j)])
-        gradient = torch.stack([-1j * kx * kept, -1j * ky * kept])
-        source, half = torch.fft.rfft2(self.forcing(w)), torch.exp(-self.nu * step / 2 * squares)
-
-        def rate(c: Tensor) -> Tensor:
-            vx, vy, inside = torch.fft.irfft2(velocity * c[..., None, :, :], s=(self.n, self.n)).unbind(-3)
-            product = torch.fft.rfft2(torch.stack([vx * inside, vy * inside], -3))
-            return (gradient * product).sum(-3) + source
-
-        c = torch.fft.rfft2(w)
-        for _ in range(self.steps):
-            a = rate(c)
-            b = rate(half * (c + step / 2 * a))
-            d = rate(half * c + step / 2 * b)
-            e = rate(half * (half * c + step * d))
-            c = half**2 * (c + step / 6 * a) + step / 3 * half * (b + d) + step / 6 * e
-        return torch.fft.irfft2(c, s=(self.n, self.n))
+        return integrate(w, self.forcing(w), self.nu, 0.0, self.frame / self.steps, self.steps)
 
     def solve(self, a: Tensor) -> Tensor:
         """The frames ``(*B, frames, n, n)`` after ``a``; differentiable, on every device."""
@@ -122,6 +102,32 @@ class NavierStokes:
         rounding, about 1 for ``u = 0``.
         """
         return defects(self.advance, a, u, 2, self.size)
+
+
+def integrate(w: Tensor, force: Tensor, nu: float, drag: float, step: float, steps: int) -> Tensor:
+    """The vorticity ``(*B, n, n)`` so many steps later; ``drag`` is a rate of decay, of all waves alike."""
+    n = w.shape[-1]
+    kx, ky = _wavenumbers(n, w)
+    squares = kx**2 + ky**2
+    kept = ((kx.abs() < 2 / 3 * math.pi * n) & (ky.abs() < 2 / 3 * math.pi * n)).to(w)
+    inverse = kept / torch.where(squares > 0, squares, 1.0)
+    velocity = torch.stack([1j * ky * inverse, -1j * kx * inverse, kept.to(squares * 1j)])
+    gradient = torch.stack([-1j * kx * kept, -1j * ky * kept])
+    source, half = torch.fft.rfft2(force), torch.exp(-(nu * squares + drag) * step / 2)
+
+    def rate(c: Tensor) -> Tensor:
+        vx, vy, inside = torch.fft.irfft2(velocity * c[..., None, :, :], s=(n, n)).unbind(-3)
+        product = torch.fft.rfft2(torch.stack([vx * inside, vy * inside], -3))
+        return (gradient * product).sum(-3) + source
+
+    c = torch.fft.rfft2(w)
+    for _ in range(steps):
+        a = rate(c)
+        b = rate(half * (c + step / 2 * a))
+        d = rate(half * c + step / 2 * b)
+        e = rate(half * (half * c + step * d))
+        c = half**2 * (c + step / 6 * a) + step / 3 * half * (b + d) + step / 6 * e
+    return torch.fft.irfft2(c, s=(n, n))
 
 
 def _wavenumbers(n: int, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,6 +34,10 @@ SYSTEMS: Mapping[str, str] = {
     "heat": "sciencegen.physics.heat:Heat.periodic",
     "burgers": "sciencegen.physics.burgers:Burgers.square",
     "navier-stokes": "sciencegen.physics.navier_stokes:NavierStokes",
+    "kolmogorov": "sciencegen.physics.kolmogorov:Kolmogorov",
+    "advection-diffusion": "sciencegen.physics.advection_diffusion:AdvectionDiffusion",
+    "kuramoto-sivashinsky": "sciencegen.physics.kuramoto_sivashinsky:KuramotoSivashinsky.resolved",
+    "lorenz-96": "sciencegen.physics.lorenz:Lorenz96",
 }
 MEMBERS = ("parts", "symmetries", "draw", "solve", "residual", "read")
 
@@ -61,9 +65,9 @@ class Part:
 
     @classmethod
     def cells(cls, n: int, space: Sequence[str] = ("x", "y"), times: Sequence[float] = (), low: float = -math.inf,
-              periodic: bool = False) -> Part:
-        """Means over ``n`` cells along each side of the unit interval, square or cube; with ``times`` a frame each."""
-        centres = [(i + 0.5) / n for i in range(n)]
+              periodic: bool = False, length: float = 1.0) -> Part:
+        """Means over ``n`` cells along each side of an interval, square or cube of this length; a frame each time."""
+        centres = [length * (i + 0.5) / n for i in range(n)]
         coords = ({"time": list(times)} if times else {}) | dict.fromkeys(space, centres)
         shape = tuple(len(values) for values in coords.values())
         return cls(shape, tuple(coords), coords, low=low, periodic=tuple(space) if periodic else ())
