@@ -90,11 +90,13 @@ class Numbers(nn.Module):
         numbers: how many.
         read: features that are read.
         features: numbers that modulate the blocks.
+        vector: numbers of noise that come with the noise level.
     """
 
-    def __init__(self, numbers: int, read: int, features: int) -> None:
+    def __init__(self, numbers: int, read: int, features: int, vector: int = 0) -> None:
         super().__init__()
         self.level = nn.Sequential(LevelFeatures(features), nn.Linear(features, features), nn.SiLU())
+        self.noise = nn.Linear(vector, features, bias=False) if vector else None
         self.enter = self.leave = None
         if numbers:
             self.enter = nn.Sequential(nn.Linear(2 * numbers, features), nn.SiLU(), nn.Linear(features, features))
@@ -104,8 +106,9 @@ class Numbers(nn.Module):
             nn.init.zeros_(self.leave[-1].bias)
 
     def tell(self, c: Tensor, numbers: Tensor, known: Tensor) -> Tensor:
-        """``c (N, 1)`` and ``numbers, known (N, m)`` to ``(N, features)``."""
-        level = self.level(c)
+        """``c (N, 1 + vector)`` and ``numbers, known (N, m)`` to ``(N, features)``."""
+        level = self.level(c[:, :1])
+        level = level if self.noise is None else level + self.noise(c[:, 1:])
         return level if self.enter is None else level + self.enter(torch.cat([numbers, known], -1))
 
     def say(self, read: Tensor, level: Tensor) -> Tensor:

@@ -40,20 +40,22 @@ class FieldResNet(nn.Module):
         blocks: of two convolutions each.
         kernel: points that a convolution sees along an axis; odd.
         features: numbers that tell a block the noise level and the state's numbers.
+        vector: numbers of noise for the whole state, which come with the noise level (:class:`Stepper`'s).
+        dropout: share of the features between a block's convolutions that a training step leaves out.
 
     Raises:
         ValueError: a part that does not fit the grid; an even kernel.
     """
 
     def __init__(self, shapes: Sequence[Sequence[int]], axes: Sequence[Sequence[int]], grid: Sequence[int],
-                 periodic: Sequence[bool], width: int = 64, blocks: int = 4, kernel: int = 5, features: int = 64
-                 ) -> None:
+                 periodic: Sequence[bool], width: int = 64, blocks: int = 4, kernel: int = 5, features: int = 64,
+                 vector: int = 0, dropout: float = 0.0) -> None:
         super().__init__()
         if kernel % 2 == 0:
             raise ValueError(f"got kernel={kernel}; expected an odd number of points, as 3 or 5")
         self.places, self.periodic = Places(shapes, axes, grid), tuple(map(bool, periodic))
         self.walls = [axis for axis, around in enumerate(self.periodic) if not around]
-        self.numbers = Numbers(self.places.numbers, READ, features)
+        self.numbers = Numbers(self.places.numbers, READ, features, vector)
         convolution = CONVOLUTIONS[len(grid) - 1]
 
         def layer(inputs: int, outputs: int) -> nn.Module:
@@ -62,14 +64,14 @@ class FieldResNet(nn.Module):
             return made
 
         self.enter = layer(2 * self.places.channels + len(self.walls), width)
-        self.blocks = nn.ModuleList(ResidualBlock(layer(width, width), layer(width, width), features)
+        self.blocks = nn.ModuleList(ResidualBlock(layer(width, width), layer(width, width), features, dropout)
                                     for _ in range(blocks))
         self.leave = layer(width, self.places.channels + (READ if self.places.numbers else 0))
         nn.init.zeros_(self.leave.weight[: self.places.channels])
         nn.init.zeros_(self.leave.bias[: self.places.channels])
 
     def forward(self, u: Tensor, c: Tensor, keep: Tensor) -> Tensor:
-        """``u, keep (N, n)``, ``c (N, 1)`` to ``(N, n)``."""
+        """``u, keep (N, n)``, ``c (N, 1 + vector)`` to ``(N, n)``."""
         (fields, numbers), (there, known) = self.places.apart(u), self.places.apart(keep)
         level = self.numbers.tell(c, numbers, known)
         h = self.enter(torch.cat([fields, there, *(ramp(fields, axis) for axis in self.walls)], 1))
@@ -82,11 +84,11 @@ class FieldResNet(nn.Module):
 class ResidualBlock(nn.Module):
     """``h + W2 gelu((1 + a) W1 h + b)``, with scale ``a`` and shift ``b`` by the noise level and the numbers."""
 
-    def __init__(self, first: nn.Module, second: nn.Module, features: int) -> None:
+    def __init__(self, first: nn.Module, second: nn.Module, features: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.first, self.second = first, second
         width = first.weight.shape[0]
-        self.modulate = nn.Linear(features, 2 * width)
+        self.modulate, self.dropout = nn.Linear(features, 2 * width), nn.Dropout(dropout)
         nn.init.zeros_(self.modulate.weight)
         nn.init.zeros_(self.modulate.bias)
 
@@ -94,4 +96,4 @@ class ResidualBlock(nn.Module):
         """``h (N, width, *grid)``, ``level (N, features)`` to the shape of ``h``."""
         told = self.modulate(level)
         scale, shift = told.reshape(*told.shape, *[1] * (h.ndim - 2)).chunk(2, 1)
-        return h + self.second(functional.gelu((1 + scale) * self.first(h) + shift))
+        return h + self.second(self.dropout(functional.gelu((1 + scale) * self.first(h) + shift)))

@@ -5,5 +5,6 @@ from .base import Draw, Prior
 from .diffusion import Denoiser, EnergyNet
 from .likelihood import log_likelihood
 from .model import Model, Recipe, zoo
+from .stepper import Stepper
 
-__all__ = ["Denoiser", "Draw", "EnergyNet", "Model", "Prior", "Recipe", "adapt", "log_likelihood", "zoo"]
+__all__ = ["Denoiser", "Draw", "EnergyNet", "Model", "Prior", "Recipe", "Stepper", "adapt", "log_likelihood", "zoo"]

@@ -42,11 +42,13 @@ class Prior(Energy):
         net: what is trained; its weights are saved.
         size: how many numbers a state has.
         parts: how many kinds of rows a training step may draw: the joint, and what else the prior is to know.
+        denoises: whether it knows a score, so that it is judged by how it denoises; else by its own loss.
     """
 
     net: nn.Module
     size: int
     parts: int = 1
+    denoises: bool = True
 
     def groups(self) -> list[list[nn.Parameter]]:
         """The parameters that are trained, by the optimiser that they share."""

@@ -30,6 +30,7 @@ from ..calls import Answers, Call, Plan, together
 from ..energy import Ahead, Walk
 from ..exact import Gaussian
 from ..random import Streams
+from ..view import View, scatter
 from .base import Draw
 from .charts import Chart
 from .preconditioned import Part, Preconditioned

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +12,8 @@ from torch.utils.data import Dataset
 
 from ..exact import Gaussian
 from ..layout import Layout, View
-from ..priors import Denoiser, EnergyNet
+from ..priors import Denoiser
+from ..priors.base import Prior
 from ..recipe import Recipe
 from .schedule import Levels
 
@@ -59,7 +60,8 @@ class Training:
     A part of a state is a :class:`View`, a name, or a name with how many of its first entries, as ``("u", 2)``.
 
     Arguments:
-        kind: of prior.
+        kind: of prior: a class, as ``Denoiser``, ``EnergyNet`` or ``Stepper``, or one with settings,
+            ``partial(Stepper, members=2)``.
         net: how its network is built; :func:`sciencegen.nets.suited` of the layout unless given.
         gaussian: that the network corrects; the best of :func:`sciencegen.states.candidates` unless given.
         marginals: groups of parts that are to be known alone.
@@ -74,7 +76,7 @@ class Training:
         facts: to be written into the model, JSON-ready.
     """
 
-    kind: type[Denoiser] | type[EnergyNet] = Denoiser
+    kind: Callable[..., Prior] = Denoiser
     net: Recipe | None = None
     gaussian: Gaussian | None = None
     marginals: tuple[tuple[Part, ...], ...] = ()

@@ -34,9 +34,9 @@ STEPS = 16
 
 
 def scores(prior: Prior, base: Prior, data: Data, how: Training) -> dict[str, Any]:
-    """``denoising`` and ``calibration``, JSON-ready; nothing where nothing was held out."""
+    """``denoising`` and ``calibration``, JSON-ready; nothing where nothing was held out, or no score is known."""
     held = next((rows for rows in (data.test, data.valid) if len(rows)), None)
-    if held is None:
+    if held is None or not prior.denoises:
         return {}
     like, layout = next(prior.parameters()), data.layout
     rows = some(held, min(len(held), DENOISED), layout.size).to(like)

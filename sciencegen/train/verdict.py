@@ -16,12 +16,14 @@ from torch import Tensor
 
 from ..energy import Energy
 from ..metrics import tweedie_error
+from ..priors.base import Prior
 from ..random import Streams
 from .recipe import Data
+from .held_out import HeldOut
 from .rows import some
-from .schedule import Levels
+from .schedule import Levels, Schedule
 
-__all__ = ["KNOTS", "Verdict", "gates", "judged", "knots"]
+__all__ = ["KNOTS", "Verdict", "gates", "judged", "judged_by_loss", "knots"]
 
 KNOTS = 12
 ROWS = 256
@@ -29,7 +31,7 @@ ROWS = 256
 
 @dataclass(frozen=True)
 class Verdict:
-    """Denoising errors on the same held-out rows, mean over noise levels, or None where none were held out.
+    """Errors on the same held-out rows, of denoising in the mean over noise levels, or None where none were held out.
 
     Attributes:
         network, gaussian: errors, one for the identity.
@@ -55,7 +57,7 @@ class Verdict:
             return (f"THE NETWORK IS NO BETTER THAN ITS OWN GAUSSIAN ({figures}): the model is that Gaussian alone; "
                     "train longer, on more data, or take another network")
         share = 100 * self.network / self.gaussian
-        return f"the network's denoising error is {share:.1f} % of its own Gaussian's ({figures})"
+        return f"the network's error is {share:.1f} % of its own Gaussian's ({figures})"
 
     def facts(self) -> Mapping[str, Any]:
         """Itself, JSON-ready."""
@@ -86,13 +88,24 @@ def gates(network: Energy, base: Energy, data: Data, levels: Levels) -> list[flo
 
 def judged(network: Energy, base: Energy, data: Data, levels: Levels) -> Verdict:
     """The verdict on a network by rows that nothing was chosen by, as far as there are some."""
-    choices: Sequence[tuple[Any, str]] = ((data.test, "test"), (data.valid, "validation"))
-    for rows, name in choices:
-        if len(rows):
-            clean = _held(network, rows, data.layout.size)
-            first, second = (float(tweedie_error(one, clean, knots(levels)).mean()) for one in (network, base))
-            return Verdict(first, second, name)
+    for rows, name in _choices(data):
+        clean = _held(network, rows, data.layout.size)
+        first, second = (float(tweedie_error(one, clean, knots(levels)).mean()) for one in (network, base))
+        return Verdict(first, second, name)
     return Verdict()
+
+
+def judged_by_loss(network: Prior, base: Prior, data: Data, schedule: Schedule) -> Verdict:
+    """:func:`judged`, of a prior that knows no score, by the loss that it was trained with."""
+    for rows, name in _choices(data):
+        loss = HeldOut(rows, schedule)
+        return Verdict(loss(network), loss(base), name)
+    return Verdict()
+
+
+def _choices(data: Data) -> list[tuple[Any, str]]:
+    choices: Sequence[tuple[Any, str]] = ((data.test, "test"), (data.valid, "validation"))
+    return [(rows, name) for rows, name in choices if len(rows)]
 
 
 def _held(network: Energy, rows: Any, size: int) -> Tensor:

@@ -1,0 +1,119 @@
+"""Forecasts beside what else there is: classical rows, plain and CRPS-trained networks, diffusion, the exact answer.
+
+A table a task. F1: a linear stochastic equation, of which the exact forecast is known; F5: 1,000 frames of it. F2: a
+chaotic equation, ensembles and roll-outs. F4: stochastic Kolmogorov flow in two dimensions.
+
+    python -m benchmarks forecast --quick --out runs/forecast
+    python -m benchmarks forecast --tasks F1,F5 --seeds 0,1,2 --out runs/forecast
+
+Every trained row has one network, one budget of CPU seconds, and as many steps as fit. What is done is kept in --out,
+row by row, and not done again: delete a row's files to repeat it. The frames that were scored are netCDF.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import xarray
+
+from ..common import arguments, emit, facts, output, whole, write_json
+from . import chaos, report, spde
+from .at_once import AllAtOnce, Blanket
+from .classical import Climatology, Linear, Persistence, Solved
+from .networks import Autoregressive, Trained, slug
+from .ours import Ancestral
+from .scoring import scored
+from .task import Drawn, Question, Row, Task
+
+QUICK = 4.0  # CPU seconds of training
+
+
+def rows(task: Task) -> Iterator[Row]:
+    """All rows of a task."""
+    yield from (Climatology(), Persistence(), Linear())
+    yield from (Solved(name, solver) for name, solver in task.solvers.items())
+    yield Trained("network, squared error")
+    yield Trained("the same, noise on its input", blur=0.005)
+    yield Trained("the same, dropout", dropout=0.15)
+    yield Trained("CRPS, noise as channels", members=2)
+    yield Trained("CRPS, one noise vector", members=2, vector=16)
+    yield Autoregressive()
+    yield Blanket()
+    yield AllAtOnce()
+    yield Ancestral()
+
+
+def answered(row: Row, task: Task, seed: int, out: Path) -> dict[str, Any]:
+    """Scores of a row on all questions; from its file where it was answered before."""
+    file = out / f"{slug(row.name)}.{seed}.json"
+    found = json.loads(file.read_text()) if file.is_file() else {"row": row.name, "seed": seed, "questions": {}}
+    missing = [q for q in task.questions if q.name not in found["questions"] and row.answers(q)]
+    if missing:
+        found["ready"] = dict(row.ready(task, seed, out))
+    for question in missing:
+        drawn = row.draw(task, question, seed)
+        keep(out / f"{slug(row.name)}.{seed}.{slug(question.name)}.nc", question, drawn)
+        found["questions"][question.name] = scored(question, drawn, task.frame)
+        write_json(file, found)
+    return found
+
+
+def keep(path: Path, question: Question, drawn: Drawn) -> None:
+    """The scored frames, with the truth."""
+    leads = [m for m in question.leads or (question.horizon,) if m <= drawn.frames.shape[2]]
+    pick = torch.tensor(leads) - 1
+    space = ("x", "y")[: drawn.frames.ndim - 3]
+    truth = question.truth[: drawn.frames.shape[1], pick].float().numpy()
+    made = xarray.Dataset({"u": (("member", "sample", "lead", *space), drawn.frames[:, :, pick].float().numpy()),
+                           "truth": (("sample", "lead", *space), truth)}, {"lead": leads})
+    whole(path, lambda new: made.to_netcdf(new))
+
+
+def seeds_of(row: Row, seeds: list[int]) -> list[int]:
+    """Those that change anything: what is not drawn by chance has one."""
+    return seeds[:1] if isinstance(row, Persistence) else seeds
+
+
+def tasks(names: list[str], quick: bool) -> Iterator[Task]:
+    """The tasks of these names."""
+    made = {"F1": lambda: spde.linear(quick), "F1 from 10": lambda: spde.linear(quick, 10),
+            "F1 from 2": lambda: spde.linear(quick, 2), "F2": lambda: chaos.chaotic(quick),
+            "F4": lambda: kolmogorov.stochastic(quick)}
+    if unknown := [name for name in names if name not in made]:
+        raise SystemExit(f"error: got --tasks {unknown[0]}; expected some of {', '.join(made)}")
+    for name in names:
+        task = made[name]()
+        yield replace(task, seconds=QUICK) if quick else task
+
+
+def main() -> None:
+    """Answer what was not answered yet, and print the tables."""
+    made = arguments(__doc__, "models, scores and frames of every row, forecast.json and forecast.txt")
+    made.add_argument("--tasks", default="F1,F2", help="comma-separated: F1, F1 from 10, F1 from 2, F2, F4")
+    made.add_argument("--rows", default="", help="comma-separated beginnings of names; all unless given")
+    made.add_argument("--seeds", default="0", help="comma-separated")
+    made.add_argument("--seconds", type=float, help="of CPU, in which a network is trained; the task's unless given")
+    made.add_argument("--quick", action="store_true", help="few starts, seconds of training: that it runs")
+    options = made.parse_args()
+    torch.set_num_threads(options.threads)
+    out, seeds = output(options.out), [int(seed) for seed in options.seeds.split(",")]
+    record: dict[str, Any] = {"facts": facts(), "quick": options.quick, "tasks": {}}
+    parts = []
+    for task in tasks(options.tasks.split(","), options.quick):
+        task = replace(task, seconds=options.seconds or task.seconds)
+        folder = output(str(out / slug(task.name)))
+        chosen = [row for row in rows(task) if row.name.startswith(tuple(options.rows.split(",")))]
+        answers = [answered(row, task, seed, folder) for row in chosen for seed in seeds_of(row, seeds)]
+        record["tasks"][task.name] = answers
+        parts += report.tables(task, answers)
+        write_json(out / "forecast.json", record)
+    emit(out / "forecast.txt", parts)
+
+
+if __name__ == "__main__":
+    main()
