@@ -75,3 +75,13 @@ def test_a_finer_part_shifts_with_the_grid():
 def test_an_even_kernel_is_refused():
     with pytest.raises(ValueError, match="odd"):
         FieldResNet(**RING, kernel=4)
+
+
+def test_a_noise_vector_is_heard_and_dropout_is_silent_when_trained():
+    net = awake(FieldResNet([[2, 8]], [[-1, 0]], [8], [True], 8, 1, 3, 8, vector=3, dropout=0.5)).eval()
+    u, c = normal(4, 16), torch.zeros(4, 4, dtype=torch.float64)
+    told = torch.cat([c[:, :1], normal(4, 3, seed=1)], -1)
+    plain, heard = (net(u, level, torch.ones_like(u)) for level in (c, told))
+    assert float((plain - heard).abs().max()) > 1e-3
+    assert torch.equal(plain, net(u, c, torch.ones_like(u)))
+    assert not torch.equal(plain, net.train()(u, c, torch.ones_like(u)))

@@ -1,1 +1,1 @@
-"""Forecasts beside classical, deterministic, CRPS-trained and diffusion rows, and the exact answer where there is one."""
+"""Forecasts beside classical, deterministic, CRPS-trained and diffusion rows, and the exact answer where it is known."""

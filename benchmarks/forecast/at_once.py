@@ -11,9 +11,7 @@ of the clean chain; noised, no chain is one, and past one window such a forecast
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -26,7 +24,6 @@ from sciencegen.guide import Tweedie
 from sciencegen.layout import View
 from sciencegen.mcmc import HMC
 from sciencegen.measure import Entries
-from sciencegen.random import Streams
 from sciencegen.sample import Heun, Multistep, karras
 from sciencegen.states import States
 from sciencegen.tasks import Problem, invert

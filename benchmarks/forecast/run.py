@@ -22,7 +22,7 @@ import torch
 import xarray
 
 from ..common import arguments, emit, facts, output, whole, write_json
-from . import chaos, report, spde
+from . import chaos, report, spde, turbulent
 from .at_once import AllAtOnce, Blanket
 from .classical import Climatology, Linear, Persistence, Solved
 from .networks import Autoregressive, Trained, slug
@@ -83,7 +83,7 @@ def tasks(names: list[str], quick: bool) -> Iterator[Task]:
     """The tasks of these names."""
     made = {"F1": lambda: spde.linear(quick), "F1 from 10": lambda: spde.linear(quick, 10),
             "F1 from 2": lambda: spde.linear(quick, 2), "F2": lambda: chaos.chaotic(quick),
-            "F4": lambda: kolmogorov.stochastic(quick)}
+            "F4": lambda: turbulent.stochastic(quick)}
     if unknown := [name for name in names if name not in made]:
         raise SystemExit(f"error: got --tasks {unknown[0]}; expected some of {', '.join(made)}")
     for name in names:

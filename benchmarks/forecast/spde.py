@@ -76,8 +76,9 @@ def linear(quick: bool, trajectories: int = 100, seconds: float = 100.0) -> Task
     long = paths(system, 4 if quick else 16, 101 if quick else 1001, HELD + 1)
     questions = (question, Question("1,000 frames", long[:, None, :1], long[:, 1:], (), 1, judge=lasting))
     solvers = {"solver, half the points": cut(32), "solver, 3/8 of the points": cut(24), "exact": cut(CELLS)}
-    return Task("F1" if trajectories == 100 else f"F1 from {trajectories}", f"linear SPDE, {trajectories} trajectories",
-                paths(system, trajectories, 40, 0), system.frame, questions if trajectories == 100 else (question,), seconds, 48, solvers, "spde")
+    name = "F1" if trajectories == 100 else f"F1 from {trajectories}"
+    return Task(name, f"linear SPDE, {trajectories} trajectories", paths(system, trajectories, 40, 0), system.frame,
+                questions if trajectories == 100 else (question,), seconds, 48, solvers, "spde")
 
 
 def lasting(frames: Tensor) -> dict[str, float]:

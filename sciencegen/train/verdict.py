@@ -18,8 +18,8 @@ from ..energy import Energy
 from ..metrics import tweedie_error
 from ..priors.base import Prior
 from ..random import Streams
-from .recipe import Data
 from .held_out import HeldOut
+from .recipe import Data
 from .rows import some
 from .schedule import Levels, Schedule
 
