@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .priors import EnergyNet as EnergyNet
     from .priors import Model as Model
     from .priors import Prior as Prior
+    from .priors import Stepper as Stepper
     from .priors import zoo as zoo
     from .result import Result as Result
     from .sample import Ancestral as Ancestral
@@ -64,7 +65,7 @@ _FROM = {
     "measure": ("Averages", "Entries", "Lines", "Points"),
     "moments": ("Moments",),
     "observations": ("Observations", "Readings"),
-    "priors": ("Denoiser", "EnergyNet", "Model", "Prior", "zoo"),
+    "priors": ("Denoiser", "EnergyNet", "Model", "Prior", "Stepper", "zoo"),
     "result": ("Result",),
     "sample": ("Ancestral", "Euler", "Heun", "Multistep", "karras"),
     "states": ("States",),

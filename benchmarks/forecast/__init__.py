@@ -1,1 +1,1 @@
-"""Forecasts beside classical, deterministic, CRPS-trained and diffusion rows, and the exact answer where it is known."""
+"""Forecasts beside classical, deterministic, CRPS-trained and diffusion rows, and the exact answer where known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DESIGNED", "design_model", "is_model", "said", "states_of", "train_data"]
 
+BLUR = 0.005  # of a stepper, in deviations: steadies its roll-outs
 DESIGNED = "objective(**parts) -> (*B,), low is good, of the prior's parts in physical units"
 
 
@@ -56,9 +58,10 @@ def given(text: str) -> tuple[str | tuple[str, int], ...]:
     return tuple(found)
 
 
-def train_data(states: States, known: tuple[str, ...], histories: tuple[int, ...], out: Path, steps: int | None,
-               minutes: float | None, seed: int, device: str) -> None:
+def train_data(states: States, known: tuple[str, ...], histories: tuple[int, ...], stepper: bool, out: Path,
+               steps: int | None, minutes: float | None, seed: int, device: str) -> None:
     """Train a prior of a file's states and say what came of it."""
+    from ..priors import Denoiser, Stepper
     from ..studies.directory import writable
     from ..train import Training, contexts, train
 
@@ -67,7 +70,10 @@ def train_data(states: States, known: tuple[str, ...], histories: tuple[int, ...
     writable(out)
     Console().print(states, markup=False, highlight=False, soft_wrap=True)
     asked = (*map(given, known), *(contexts(states.layout, histories) if histories else ()))
-    how = Training(given=asked or None, steps=steps, minutes=minutes, seed=seed)
+    if stepper and not (asked or contexts(states.layout)):
+        raise ValueError("got --stepper for states without time; expected --window, and two frames or more")
+    kind = partial(Stepper, members=2, blur=BLUR) if stepper else Denoiser
+    how = Training(kind=kind, given=asked or None, steps=steps, minutes=minutes, seed=seed)
     model = train(states, how, out, device)
     said(model, always=True)
     Console().print(f"the model is {out / 'model'}, its card {out / 'model' / 'README.md'}; use it with: sciencegen "

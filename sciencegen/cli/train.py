@@ -28,7 +28,8 @@ Histories = Annotated[tuple[Whole, ...], Parameter(negative="")]
 @train.default
 def train_own(data: Annotated[str, Parameter(help=f"A file or folder that `data describe` reads; or a system: {OWN}.")],
               /, *, parts: str | None = None, window: Whole | None = None, stride: Whole = 1, periodic: str = "",
-              given: Repeated = (), history: Histories = (), dims: Repeated = (), group: str | None = None, out: Path | None = None,
+              given: Repeated = (), history: Histories = (), dims: Repeated = (),
+              group: str | None = None, stepper: Switch = False, out: Path | None = None,
               steps: Whole | None = None, minutes: float | None = None, seed: Seed = 0, device: Device = "cpu",
               grid: Whole = 32, pairs: Whole | None = None) -> None:
     """Train a prior of your data, or of a system's pairs; goes on where it was stopped, or to more steps or minutes.
@@ -53,6 +54,9 @@ def train_own(data: Annotated[str, Parameter(help=f"A file or folder that `data 
         for: 2. Repeat it for several; all numbers, as a forecast wants them, unless --history or --given is said.
     group
         The part of the file to read where there are several.
+    stepper
+        A plain network that says the next frames, one call a window, trained by the CRPS of two members with noise; it
+        knows no density, so that nothing but forecasts can be asked of it. With --window 2 a frame at a time.
     out
         Directory of the checkpoint and, at the end, of the model (OUT/model); runs/NAME unless given.
     steps
@@ -70,10 +74,10 @@ def train_own(data: Annotated[str, Parameter(help=f"A file or folder that `data 
         if not (parts is None or parts):
             raise ValueError("got no --parts; expected names of variables, as u,nu")
         states = states_of(Path(data), parts, window, stride, periodic, dims, group, seed)
-        train_data(states, given, history, out or Path("runs") / Path(data).stem, steps, minutes, seed, device)
+        train_data(states, given, history, stepper, out or Path("runs") / Path(data).stem, steps, minutes, seed, device)
         return
     for name, value in (("parts", parts), ("window", window), ("dims", dims), ("group", group), ("given", given),
-                        ("history", history)):
+                        ("history", history), ("stepper", stepper)):
         if value:
             raise ValueError(f"got --{name} for {data}, which is no file; expected a file that is there, or a system "
                              f"without it: {OWN}")

@@ -72,7 +72,7 @@ class Stepper(Preconditioned):
         if members < 1 or vector < 0 or blur < 0 or (members == 1 and vector):
             raise ValueError(f"got members={members}, vector={vector}, blur={blur} for a Stepper; expected one member "
                              "without noise or several with it, and no number below zero")
-        self.parts, self.members, self.vector, self.blur = len(self.conditions), members, vector, blur
+        self.members, self.vector, self.blur = members, vector, blur
 
     def _charted(self, chart: Chart) -> Stepper:
         return Stepper(self.net, self.data, (), self.lowest, self.conditions, chart, self.members, self.vector,
@@ -121,11 +121,12 @@ class Stepper(Preconditioned):
     def plan_loss(self, clean: Tensor, draw: Draw) -> Plan:
         """Errors ``(b,)`` of what each row is given to step from, by one call of the network.
 
-        One means no better than the Gaussian where the error is squared. Of a CRPS the Gaussian alone has about .8.
+        A row of the joint, which no step knows, is one of the first given. One means no better than the Gaussian where
+        the error is squared; of a CRPS the Gaussian's mean has .8.
         """
         heres = [(draw.part == k).nonzero()[:, 0] for k in range(self.parts)]
         streams = (draw.uniform[:, 0].double() * 2**53).long()
-        errors = [self._part(1 + k)._plan_error(clean[here], draw.noise[here], Streams(streams[here]))
+        errors = [self._part(max(k, 1))._plan_error(clean[here], draw.noise[here], Streams(streams[here]))
                   for k, here in enumerate(heres) if len(here)]
         place = torch.cat(heres).argsort()
         return together(errors).then(lambda found: torch.cat(found)[place])
