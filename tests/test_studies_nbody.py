@@ -23,7 +23,8 @@ from sciencegen.priors import Model
 from sciencegen.result import Result
 from sciencegen.studies.nbody import compose as composing
 from sciencegen.studies.nbody.prior import energy, network, prior_layout
-from sciencegen.studies.nbody.study import SPEED, NBodyStudy, few_steps, to_centre
+from sciencegen.studies.nbody.compose import few_steps
+from sciencegen.studies.nbody.study import SPEED, NBodyStudy, to_centre
 
 MEAN = torch.tensor([0.1, -0.2, 0.3, 0.0], dtype=torch.float64)
 
@@ -111,9 +112,9 @@ def test_what_is_played_backwards_ends_where_it_began():
 
 
 def test_turned_packings_keep_to_the_rules():
-    made = Turned("", study(2, 24), rollouts=16)(Question(2, 24, count=2))
+    made = Turned("", study(2, 24), rollouts=32)(Question(2, 24, count=2))
     assert made.trajectory.shape == (2, 24, 2, 4)
-    assert made.rollouts == 17 * 3 / 2
+    assert made.rollouts == 37 * 3 / 2
     assert to_centre(made.trajectory).max() < 0.15
     assert study(2, 24).feasible(made.trajectory[:, 0]).all()
 
@@ -190,13 +191,37 @@ def test_refining_never_makes_worse_keeps_the_speed_and_frees_what_is_stuck():
     assert asked.faults(refined)[0].max() < 0.5 * asked.faults(start)[0].max()
 
 
+def test_settling_is_down_both_engines_and_leaves_no_disc_in_another_at_the_end():
+    """Two discs can only be nearer to the centre than a radius if the engine lets them sink into one another."""
+    asked, start = study(2, 24), NBody().starts(2, 3, seed=3, separate=True)
+    start = headed(start[..., :2], torch.atan2(start[..., 3], start[..., 2]), SPEED)
+    start = asked.turn(asked.solve(start), torch.arange(3), 8, 4)
+    settled = asked.settle(start, 12)
+    ends = [[system.solve(s, 24)[:, -1] for s in (start, settled)] for system in (asked.system, asked.referee)]
+    cost = [sum(to_centre(of[k][:, None]) + 4 * (asked.system.overlap(of[k]) + 1e-3).clamp_min(0).sum(-1)
+                for of in ends) for k in (0, 1)]
+    assert (cost[1] <= cost[0] + 1e-12).all()
+    assert cost[1].mean() < cost[0].mean()
+    for _, after in ends:
+        assert asked.system.overlap(after).max() < 0.01 * asked.system.radius
+        assert (to_centre(after[:, None]) > 0.099).all()
+
+
+def test_the_referee_has_a_finer_step_and_the_same_frames():
+    """Between contacts both engines fly straight: the same frames, to rounding."""
+    asked = study(2, 24)
+    start = torch.tensor([[[0.3, 0.3, 0.2, 0.1], [0.7, 0.7, -0.1, 0.05]]]).double()
+    close(asked.system.solve(start, 5), asked.referee.solve(start, 5), 1e-12)
+    assert asked.referee.step == asked.system.step / 4
+
+
 def test_a_refined_design_is_the_solver_s_and_its_objective_too():
     result = designed(5)
     flights = torch.tensor(result.samples["trajectory"].values)
     assert flights.shape == (3, 34, 3, 4)
     assert NBody().residual(flights).abs().max() < 1e-9
     np.testing.assert_allclose(result.fun, to_centre(flights), atol=1e-9)
-    assert result.config["spent"]["rollouts"] == 6 * 4
+    assert result.config["spent"]["rollouts"] == (5 + 5) * 4
 
 
 def test_without_refinement_the_start_is_the_network_s_and_the_flight_the_solver_s():

@@ -108,7 +108,7 @@ class Designed:
 
     name: str
     study: NBodyStudy
-    rollouts: int = 40
+    rollouts: int = 80
 
     def __call__(self, question: Question) -> Flown:
         study = replace(_asked(self.study, question), rollouts=self.rollouts)
@@ -123,7 +123,7 @@ class Turned:
 
     name: str
     study: NBodyStudy
-    rollouts: int = 40
+    rollouts: int = 80
 
     def __call__(self, question: Question) -> Flown:
         study, many = _asked(self.study, question), replace(question, count=question.count + question.count // 2)
@@ -132,7 +132,7 @@ class Turned:
         with torch.no_grad():
             flown = study.solve(start)
         best = np.lexsort([study.objective(flown).numpy(), ~study.feasible(start).numpy()])[: question.count]
-        return Flown(flown[best], (1 + self.rollouts) * many.count / question.count, 0)
+        return Flown(flown[best], (5 + self.rollouts) * many.count / question.count, 0)
 
 
 def _plain(sampler: Sampler) -> Sampler:

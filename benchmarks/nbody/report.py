@@ -14,10 +14,10 @@ from .scoring import Interval, summary
 __all__ = ["parts"]
 
 Cells = Mapping[str, Mapping[str, Any]]
-COLUMNS = {"objective": "objective", "mae": "MAE", "objective_original": "objective,\noriginal's", "mae_original":
-           "MAE,\noriginal's", "matched": "at matched\nspeed", "residual": "residual", "speed": "rms speed\npx/s",
+COLUMNS = {"objective": "objective", "finer": "by a finer\nstep", "sunk": "overlaps\nat the end\n%", "mae": "MAE",
+           "objective_original": "objective,\noriginal's", "mae_original": "MAE,\noriginal's", "matched": "at matched\nspeed", "residual": "residual", "speed": "rms speed\npx/s",
            "overlap": "overlaps\n%", "outside": "in walls\n%", "diversity": "diversity"}  # fmt: skip
-SCALE = {"overlap": 100.0, "outside": 100.0}
+SCALE = {"sunk": 100.0, "overlap": 100.0, "outside": 100.0}
 BARS = {(2, 24): 0.108, (2, 34): 0.108, (2, 44): 0.108, (2, 54): 0.108, (2, 94): 0.20, (4, 24): 0.17, (4, 44): 0.17,
         (8, 24): 0.27, (8, 44): 0.27}  # fmt: skip
 MAE_BAR, SLOWEST = 0.004, 80.0  # two bodies up to 54 frames; rms speed, pixels a second
@@ -61,8 +61,9 @@ def _bars(bodies: int, frames: int, rows: Cells, rated: Mapping[str, Mapping[str
     for name, of in rated.items():
         if "whole study" not in name or (bodies, frames) not in BARS:
             continue
-        bar, met = BARS[bodies, frames], of["objective"].mean <= BARS[bodies, frames] and of["speed"].mean >= SLOWEST
-        text = f"{name}: objective {of['objective'].mean:.4f}, bar {bar}, at {of['speed'].mean:.1f} px/s"
+        bar, reached = BARS[bodies, frames], max(of["objective"].mean, of["finer"].mean)
+        met = reached <= bar and of["speed"].mean >= SLOWEST and of["sunk"].mean == 0
+        text = f"{name}: objective {reached:.4f} by the worse engine, bar {bar}, at {of['speed'].mean:.1f} px/s"
         if bodies == 2 and frames <= 54:
             met = met and of["mae"].mean <= MAE_BAR
             text += f"; MAE {of['mae'].mean:.4f}, bar {MAE_BAR} (trajectory by {rows[name]['facts']['by']})"

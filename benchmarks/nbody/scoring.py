@@ -7,6 +7,9 @@ data have it; the *original's* at ``4 k - 1``, one step early, so that a perfect
 bodies are easy: packed round the centre and at rest they nearly reach the least possible objective, with an MAE of 0.
 So the objective is also given at *matched energy*, each body set off in its direction at the data's rms speed.
 
+An engine lets discs sink into one another and an answer hang on its step. So the objective is also given by an engine
+of a four times finer step (*finer*), and whether discs are in one another in the last frame by either (*sunk*).
+
 Over a long time collisions amplify any error, whatever the physics of the design; the *residual* begins anew at every
 frame and does not. References: "Compositional Generative Inverse Design" (Wu et al., 2024),
 https://arxiv.org/abs/2401.13171, for objective and MAE.
@@ -68,9 +71,10 @@ def simulated(start: Tensor, frames: int, system: NBody) -> tuple[Tensor, Tensor
 def scores(trajectory: Tensor, target: tuple[float, float] = CENTRE, system: NBody | None = None) -> dict[str, Tensor]:
     """Of designs ``trajectory (N, T, n, 4)``, box units: each ``(N,)`` in float64, by design.
 
-    ``objective``, ``mae`` aligned; ``objective_original``, ``mae_original`` by the original's protocol; ``matched``,
-    the objective at matched energy; ``residual``, rms over frames, bodies and features (:meth:`NBody.residual`);
-    ``energy``, the initial mean square speed over the data's; ``overlap`` and ``outside``, whether the start has an
+    ``objective``, ``mae`` aligned; ``finer``, the objective by the finer engine; ``sunk``, whether discs are in one
+    another at the end by either engine (deeper than a hundredth of the radius); ``objective_original``,
+    ``mae_original`` by the original's protocol; ``matched``, the objective at matched energy; ``residual``, rms over
+    frames, bodies and features (:meth:`NBody.residual`); ``energy``, the initial mean square speed over the data's; ``overlap`` and ``outside``, whether the start has an
     overlap of bodies or of a body and a wall (deeper than the engine's slop); ``drift``, the largest change of the
     design's own kinetic energy, over the data's; ``diversity``, mean rms distance of the start to the other designs'.
     ``ValueError`` where the shape is none of designs.
@@ -82,9 +86,12 @@ def scores(trajectory: Tensor, target: tuple[float, float] = CENTRE, system: NBo
     start, frames = trajectory[:, 0], trajectory.shape[1]
     aligned, early = simulated(start, frames, system)
     matched, _ = simulated(at_speed(start), frames, system)
+    again = torch.cat([system.finer().solve(part, frames)[:, -1:] for part in start.split(ROWS)])
+    sunk = torch.stack([system.overlap(end[:, -1]).amax(-1) for end in (aligned, again)]).amax(0)
     energy, natural = system.energy(trajectory), start.shape[1] * SPEED**2 / 2
     return {
-        "objective": objective(aligned, target), "mae": (aligned - trajectory).abs().mean((1, 2, 3)),
+        "objective": objective(aligned, target), "finer": objective(again, target),
+        "sunk": (sunk > 0.01 * system.radius).double(), "mae": (aligned - trajectory).abs().mean((1, 2, 3)),
         "objective_original": objective(early, target), "mae_original": (early - trajectory).abs().mean((1, 2, 3)),
         "matched": objective(matched, target), "residual": system.residual(trajectory).norm(dim=-1),
         "energy": energy[:, 0] / natural, "overlap": _deeper(system.overlap(start), system),

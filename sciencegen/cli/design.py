@@ -110,7 +110,7 @@ def flow(*, bodies: Whole = 1, count: Count = 16, seed: Seed = 0, reynolds: floa
 
 @design.command
 def nbody(*, bodies: Whole = 4, frames: Whole = 44, count: Count = 50, seed: Seed = 0, out: Out = Path("runs/nbody"),
-          rollouts: Whole = 40, law: float | None = None, model: Path | None = None, device: Device = "cpu",
+          rollouts: Whole = 80, law: float | None = None, model: Path | None = None, device: Device = "cpu",
           overwrite: Overwrite = False, partial: Partial = False) -> None:
     """Design starts from which discs in a box, all at one speed, end at its centre, by a prior of two of them.
 
@@ -121,8 +121,9 @@ def nbody(*, bodies: Whole = 4, frames: Whole = 44, count: Count = 50, seed: See
     frames
         How long they fly, 15 frames a second: 24, 34, 44, ...; the prior knows 24.
     rollouts
-        Solver rollouts by which each design is mended; 0 leaves its start as the network has it. From 16 on, half of
-        them play the design's end backwards and judge what comes of it; the others have gradients.
+        Solver rollouts by which each design is mended; 0 leaves its start as the network has it. From 32 on, a quarter
+        of them play the design's end backwards and judge what comes of it; the others have gradients, half of them
+        of this engine and one with a four times finer step together.
     law
         Keep samples to the solver's map from each frame to the next, up to this standard deviation (try 0.05).
     model

@@ -25,7 +25,7 @@ References:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -82,6 +82,10 @@ class NBody:
         """The least distance of a centre from the sides of the box, where the disc touches the wall."""
         return self.radius + self.wall
 
+    def finer(self, times: int = 4) -> NBody:
+        """The same discs in an engine of so many times as many steps."""
+        return replace(self, step=self.step / times, steps=self.steps * times)
+
     def starts(self, bodies: int, count: int, seed: int = 0, first: int = 0, separate: bool = False) -> Tensor:
         """States ``(count, bodies, 4)`` in float64; sample ``first + i`` of a seed is the same whatever the count.
 
@@ -108,8 +112,7 @@ class NBody:
         """The trajectory ``(*B, frames, n, 4)`` from ``start (*B, n, 4)``, with gradients through contacts.
 
         Rows are independent. Gradients, here and of :meth:`residual`, are slopes through the jumps that noticing
-        contacts step by step makes (:mod:`.contacts`), not those between jumps. ``ValueError`` where the shape of
-        ``start`` is none of a state.
+        contacts step by step makes (:mod:`.contacts`), not those between jumps. ValueError for no state's shape.
         """
         flat = _checked("start", start, 2).reshape(-1, *start.shape[-2:])
         motion, path = self._begin(flat), [flat]
@@ -121,10 +124,9 @@ class NBody:
     def residual(self, trajectory: Tensor) -> Tensor:
         """``(*B, (T - 1) n 4)``: what each frame differs by from the map of the one before it, over ``size``.
 
-        The norm of a row is the rms over frames, bodies and features: zero for a solution to rounding, about 1 for
-        unrelated frames. The map begins anew at every frame, so that chaos does not enter. Later frames than the first
-        are taken in motion, with the push that their overlaps left; impulses kept from before a frame are not known,
-        which shows only in a pile that lasts from one frame to the next.
+        The norm of a row is the rms over frames, bodies and features: rounding for a solution, about 1 for unrelated
+        frames. The map begins anew at every frame, so that chaos does not enter. Later frames than the first are taken
+        in motion, with the push that their overlaps left; impulses from before are not known: a lasting pile shows it.
         """
         before = _checked("trajectory", trajectory, 3)[..., :-1, :, :]
         motion = self._begin(before.reshape(-1, *before.shape[-2:]))

@@ -17,14 +17,18 @@ as if a kink in the middle of the box had no cause.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ...compose import Copies, bethe, chained
 from ...energy import Energy
 from ...layout import Layout, View
+from ...mcmc import HMC
+from ...physics.nbody import NBody
+from ...sample import Ancestral, Sampler, karras
 from .prior import within
 
-__all__ = ["STRIDE", "Known", "compose", "enlarge", "require_pair"]
+__all__ = ["STRIDE", "Known", "compose", "enlarge", "few_steps", "require_pair", "room"]
 
 STRIDE = 10  # frames from a window to the next
 
@@ -80,3 +84,21 @@ def require_pair(layout: Layout) -> None:
     if set(layout.variables) != {"trajectory"} or one.shape[1:] != (2, 4) or one.shape[0] <= STRIDE:
         raise ValueError(f"got a prior over { {k: v.shape for k, v in layout.variables.items()} }; expected one of "
                          f"trajectory (frames > {STRIDE}, 2, 4), as `sciencegen train nbody` makes it")
+
+
+def few_steps(levels: int = 16, repeats: int = 2, step: float = 0.5, low: float = 5e-3, high: float = 10.0,
+              device: str = "cpu") -> Sampler:
+    """Stochastic steps with ``repeats`` Langevin corrections at each level: ``levels (1 + repeats)`` scores.
+
+    Under composition the flow without them converges to a wrong answer, however many steps it takes. A sum of many
+    terms is stiffer than one: ``step`` 1 is better for two bodies, and sends four to infinity.
+    """
+    walk = HMC(lambda sigma: step * sigma / (1 + sigma**2).sqrt(), adjusted=False, repeats=repeats)
+    return Ancestral(karras(levels, low, high).to(device), walk if repeats else None)
+
+
+def room(system: NBody) -> int:
+    """Discs in the box, at most: centres one apart in a convex region of area A and perimeter P are not more than
+    ``2 A / sqrt(3) + P / 2 + 1`` (Groemer, 1960)."""
+    side = (1 - 2 * system.margin) / (2 * system.radius)
+    return int(2 / math.sqrt(3) * side**2 + 2 * side + 1)

@@ -7,13 +7,14 @@ r"""Starts from which all bodies end at the centre of the box: compose and sampl
    headings, and the best start is taken, by the solver: one of these or the sample's own. Half as many again are
    sampled and refined as are asked for, and the worst of them dropped.
 3. *Refine.* It descends through the solver, positions and headings alone: each body has the root-mean-square speed of
-   the data, so that no design can win by being slow.
-4. *Solve.* Each start is solved once more, and the best come first.
+   the data, so that no design can win by being slow. Discs must be apart in the last frame too, since an engine lets
+   them sink into one another and an objective could be won by that. Half of the work then goes down the mean of this
+   engine's answer and that of one with a four times finer step: what hangs on the step is no design.
+4. *Solve.* Each start is solved once more by both engines, and the best come first.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,24 +27,24 @@ from torch import Tensor
 from ...descent import QuasiNewton
 from ...energy import Energy, Potential, Residual
 from ...layout import Layout, Variable
-from ...mcmc import HMC
 from ...physics.nbody import NBody
 from ...physics.reversal import backwards, headed, parted
 from ...random import Streams
 from ...result import Result
-from ...sample import Ancestral, Sampler, karras
+from ...sample import Sampler
 from ...tasks import Constraint, Problem
 from ..stages import Adjust, Compose, Decode, Solve, Stage
 from ..study import PICTURE, Study
-from .compose import compose, enlarge
+from .compose import compose, enlarge, few_steps, room
 from .picture import CAPTION, draw
 
-__all__ = ["SPEED", "NBodyStudy", "annealed", "few_steps", "to_centre"]
+__all__ = ["SPEED", "NBodyStudy", "annealed", "to_centre"]
 
 SPEED = 0.4075  # root mean square of the published law, box lengths a second (81.5 px/s)
 CLEAR = 1e-3  # a start's gaps, between discs and to the walls, are aimed at by so much more than touching
 SETTLED = 60  # evaluations by which an end goes down the objective
-STEEP = 4.0  # a fault of a refined start, in box lengths, costs so many times as much as the objective gains
+STEEP = 4.0  # a fault of a refined start or end, in box lengths, costs so many times as much as the objective gains
+FINER = 4  # times as many steps has the engine that checks
 
 
 def to_centre(trajectory: Tensor) -> Tensor:
@@ -54,17 +55,6 @@ def to_centre(trajectory: Tensor) -> Tensor:
 def annealed(sigma: Tensor) -> Tensor:
     """An inverse temperature: the excess that is tolerated is what ``sigma`` leaves open, and 0.003 at the end."""
     return 1 / (0.003 + 0.05 * sigma)
-
-
-def few_steps(levels: int = 16, repeats: int = 2, step: float = 0.5, low: float = 5e-3, high: float = 10.0,
-              device: str = "cpu") -> Sampler:
-    """Stochastic steps with ``repeats`` Langevin corrections at each level: ``levels (1 + repeats)`` scores.
-
-    Under composition the flow without them converges to a wrong answer, however many steps it takes. A sum of many
-    terms is stiffer than one: ``step`` 1 is better for two bodies, and sends four to infinity.
-    """
-    walk = HMC(lambda sigma: step * sigma / (1 + sigma**2).sqrt(), adjusted=False, repeats=repeats)
-    return Ancestral(karras(levels, low, high).to(device), walk if repeats else None)
 
 
 @dataclass(frozen=True)
@@ -82,7 +72,8 @@ class NBodyStudy(Study):
         law: standard deviation of the solver's one-frame residual; None leaves the law out.
         composed: makes the prior of many, as :func:`.compose.compose` does.
         speed: of every body at the start, box lengths a second.
-        rollouts: of the solver, by which each start is mended; from 16 on half of them go into turning round.
+        rollouts: of the solver, by which each start is mended: half of them by both engines (one by the finer counts
+            as four), and from 32 on a quarter of them in turning round.
         system: the solver.
 
     Raises:
@@ -99,7 +90,7 @@ class NBodyStudy(Study):
     law: float | None = None
     composed: Callable[[Layout, Energy, int, int], tuple[Layout, Energy]] = compose
     speed: float = SPEED
-    rollouts: int = 40
+    rollouts: int = 80
     system: NBody = NBody()
 
     def __post_init__(self) -> None:
@@ -108,6 +99,11 @@ class NBodyStudy(Study):
             raise ValueError(f"got {self.bodies} bodies of radius {self.system.radius:g}; expected at most {most}: no "
                              "more find room in the box")
         enlarge(self.layout, self.frames, self.bodies)
+
+    @property
+    def referee(self) -> NBody:
+        """The same discs in an engine with a finer step."""
+        return self.system.finer(FINER)
 
     @property
     def stages(self) -> Sequence[Stage]:
@@ -129,18 +125,24 @@ class NBodyStudy(Study):
 
     def _solved(self, samples: xarray.Dataset) -> xarray.Dataset:
         start = torch.tensor(samples["start"].values)
-        flown = self.solve(start)
-        reason = np.where(self.feasible(start).numpy(), "", "discs in one another or a wall, or not as fast as asked")
+        flown, again = self.solve(start), self.referee.solve(start, self.frames)
+        faults = {"discs in one another or a wall, or not as fast as asked": ~self.feasible(start),
+                  "discs in one another at the end": self._sunk(flown[:, -1]) | self._sunk(again[:, -1])}
+        reason = np.full(len(start), "", object)
+        for words, bad in reversed(faults.items()):
+            reason[bad.numpy()] = words
         found = {"trajectory": samples["trajectory"].copy(data=flown.numpy()),
                  "fun": ("sample", self.objective(flown).numpy()),
-                 "reason": ("sample", reason.astype(object))}
-        return xarray.Dataset(found, attrs={"spent": {"rollouts": len(start)}})
+                 "finer": ("sample", self.objective(again).numpy()), "reason": ("sample", reason)}
+        return xarray.Dataset(found, attrs={"spent": {"rollouts": (1 + FINER) * len(start)}})
 
     def mend(self, flights: Tensor, seeds: Tensor, rollouts: int) -> Tensor:
         """Steps 2 and 3: starts ``(N, n, 4)`` for ``flights (N, T, n, 4)``, by so many rollouts each."""
-        tries, judged = (3 * rollouts // 8, rollouts // 8) if rollouts >= 16 else (0, 0)
+        both = rollouts // (2 + 2 * FINER)
+        alone = rollouts - (1 + FINER) * both
+        tries, judged = (3 * alone // 8, alone // 8) if alone >= 16 else (0, 0)
         start = self.turn(flights.nan_to_num(0.5), seeds, tries, judged) if tries else flights[:, 0]
-        return self.refine(start, rollouts - tries - judged)
+        return self.settle(self.refine(start, alone - tries - judged), both)
 
     @torch.no_grad()
     def turn(self, flights: Tensor, seeds: Tensor, tries: int, judged: int) -> Tensor:
@@ -150,28 +152,40 @@ class NBodyStudy(Study):
         backwards and ``judged`` forwards, one of them for the own start.
         """
         shake = Streams(seeds).normal(tries * self.bodies).unflatten(-1, (tries, self.bodies))
-        end = self._down(self._legal(flights[:, -1]), SETTLED, lambda state: state[..., None, :, :])
+        end = self._down(self._legal(flights[:, -1]), SETTLED, lambda state: self._cost(state[..., None, :, :]))
         best = backwards(end[..., :2], shake, self.frames, self.speed, self.system)[:, : judged - 1]
         start = self._legal(torch.cat([flights[:, :1], best], 1))
-        cost = self.objective(self.solve(start)) + STEEP * self.faults(start).clamp_min(0).sum(-1)
+        cost = self._cost(self.solve(start)) + STEEP * self.faults(start).clamp_min(0).sum(-1)
         return start[torch.arange(len(start)), cost.argmin(1)]
 
     def refine(self, start: Tensor, rollouts: int) -> Tensor:
         """Step 3: ``start (N, n, 4)`` down through the solver, by so many rollouts with their gradients each."""
-        return self._down(start, rollouts, self.solve)
+        return self._down(start, rollouts, lambda state: self._cost(self.solve(state)))
 
-    def _down(self, state: Tensor, times: int, flown: Callable[[Tensor], Tensor]) -> Tensor:
-        """``state (N, n, 4)`` down the objective of where it is ``flown`` to, kept apart and inside."""
+    def settle(self, start: Tensor, times: int) -> Tensor:
+        """The end of step 3: ``start (N, n, 4)`` down the mean of both engines' answers, so many times."""
+        both = lambda state: (self._cost(self.solve(state)) + self._cost(self.referee.solve(state, self.frames))) / 2
+        return self._down(start, times, both)
+
+    def _cost(self, flown: Tensor) -> Tensor:
+        """The objective of ``flown (*B, T, n, 4)``, and what discs that end in one another add to it."""
+        sunk = (self.system.overlap(flown[..., -1, :, :]) + CLEAR).clamp_min(0).sum(-1)
+        return self.objective(flown) + STEEP * sunk
+
+    def _down(self, state: Tensor, times: int, cost: Callable[[Tensor], Tensor]) -> Tensor:
+        """``state (N, n, 4)`` down its ``cost``, kept apart and inside."""
+        if not times:
+            return state
         free = Layout(position=Variable((self.bodies, 2), 0.5, 0.23), heading=(self.bodies,))
         begin = lambda x: headed(**free.unpack(x), speed=self.speed)
 
-        def cost(x: Tensor) -> Tensor:
+        def total(x: Tensor) -> Tensor:
             faults = (self.faults(state := begin(x)) + CLEAR).clamp_min(0).sum(-1)
-            return self.objective(flown(state)) + STEEP * faults
+            return cost(state) + STEEP * faults
 
         place = state[..., :2].nan_to_num(0.5).clamp(self.system.margin, 1 - self.system.margin)
         x = free.pack(position=place, heading=torch.atan2(state[..., 3], state[..., 2]).nan_to_num(0.0))
-        return begin(QuasiNewton(times)(Potential(cost), x, 0.0)[0])
+        return begin(QuasiNewton(times)(Potential(total), x, 0.0)[0])
 
     def _legal(self, state: Tensor) -> Tensor:
         """The nearest that discs are apart, each at the speed asked for."""
@@ -194,9 +208,14 @@ class NBodyStudy(Study):
         return (self.faults(start) < 0.01 * self.system.radius).all(-1) & (
             self.off_speed(start).abs() < 0.01 * self.speed).all(-1)
 
+    def _sunk(self, state: Tensor) -> Tensor:
+        """Whether discs of ``state (*B, n, 4)`` are in one another, by more than a hundredth of their radius."""
+        return (self.system.overlap(state) > 0.01 * self.system.radius).any(-1)
+
     def row(self, sample: xarray.Dataset) -> dict[str, str]:
         flight, imagined = sample["trajectory"].values, sample["imagined"].values
         return {"objective": f"{float(sample['fun']):.4f}",
+                "finer step": f"{float(sample['finer']):.4f}",
                 "imagined": f"{float(to_centre(torch.tensor(imagined))):.4f}",
                 "rms speed": f"{np.sqrt((flight[0, :, 2:] ** 2).sum(-1).mean()):.3f}"}
 
@@ -213,13 +232,6 @@ class NBodyStudy(Study):
         pairs, windows = self.bodies * (self.bodies - 1) / 2, 1 + (self.frames - 24) / 10
         scores = 3 * len(self.sampler.sigmas)
         return 5 + 1.5 * count * (0.005 * pairs * windows * scores + 7e-5 * self.rollouts * self.bodies * self.frames)
-
-
-def room(system: NBody) -> int:
-    """Discs in the box, at most: centres one apart in a convex region of area A and perimeter P are not more than
-    ``2 A / sqrt(3) + P / 2 + 1`` (Groemer, 1960)."""
-    side = (1 - 2 * system.margin) / (2 * system.radius)
-    return int(2 / math.sqrt(3) * side**2 + 2 * side + 1)
 
 
 def _starts(samples: xarray.Dataset) -> xarray.Dataset:
