@@ -32,9 +32,9 @@ from sciencegen.layout import Layout
 from sciencegen.mcmc import HMC
 from sciencegen.priors import zoo
 from sciencegen.sample import Ancestral, Euler, karras
-from sciencegen.studies.nbody.compose import compose
+from sciencegen.studies.nbody.compose import compose, few_steps
 from sciencegen.studies.nbody.picture import draw
-from sciencegen.studies.nbody.study import NBodyStudy, few_steps, to_centre
+from sciencegen.studies.nbody.study import NBodyStudy, to_centre
 
 COUNT = int(os.environ.get("SCIENCEGEN_COUNT", 4))
 pyplot.rcParams.update({"figure.dpi": 65, "savefig.dpi": 65})
@@ -103,7 +103,7 @@ for weight, term in zip(four.weights, four.energies):
 # %%
 results = {}
 for bodies in (2, 4, 8):
-    study = NBodyStudy(prior.layout, prior.energy, bodies, frames=24, sampler=few_steps(12, 1), rollouts=20)
+    study = NBodyStudy(prior.layout, prior.energy, bodies, frames=24, sampler=few_steps(12, 1), rollouts=40)
     results[bodies] = study.run(COUNT, seeds=torch.arange(COUNT))
 results[4]
 

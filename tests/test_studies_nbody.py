@@ -22,8 +22,8 @@ from sciencegen.physics.reversal import backwards, headed, parted
 from sciencegen.priors import Model
 from sciencegen.result import Result
 from sciencegen.studies.nbody import compose as composing
-from sciencegen.studies.nbody.prior import energy, network, prior_layout
 from sciencegen.studies.nbody.compose import few_steps
+from sciencegen.studies.nbody.prior import energy, network, prior_layout
 from sciencegen.studies.nbody.study import SPEED, NBodyStudy, to_centre
 
 MEAN = torch.tensor([0.1, -0.2, 0.3, 0.0], dtype=torch.float64)

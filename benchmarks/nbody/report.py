@@ -14,9 +14,12 @@ from .scoring import Interval, summary
 __all__ = ["parts"]
 
 Cells = Mapping[str, Mapping[str, Any]]
-COLUMNS = {"objective": "objective", "finer": "by a finer\nstep", "sunk": "overlaps\nat the end\n%", "mae": "MAE",
-           "objective_original": "objective,\noriginal's", "mae_original": "MAE,\noriginal's", "matched": "at matched\nspeed", "residual": "residual", "speed": "rms speed\npx/s",
-           "overlap": "overlaps\n%", "outside": "in walls\n%", "diversity": "diversity"}  # fmt: skip
+COLUMNS = {
+    "objective": "objective", "finer": "by a finer\nstep", "sunk": "overlaps\nat the end\n%", "mae": "MAE",
+    "objective_original": "objective,\noriginal's", "mae_original": "MAE,\noriginal's",
+    "matched": "at matched\nspeed", "residual": "residual", "speed": "rms speed\npx/s",
+    "overlap": "overlaps\n%", "outside": "in walls\n%", "diversity": "diversity",
+}  # fmt: skip
 SCALE = {"sunk": 100.0, "overlap": 100.0, "outside": 100.0}
 BARS = {(2, 24): 0.108, (2, 34): 0.108, (2, 44): 0.108, (2, 54): 0.108, (2, 94): 0.20, (4, 24): 0.17, (4, 44): 0.17,
         (8, 24): 0.27, (8, 44): 0.27}  # fmt: skip

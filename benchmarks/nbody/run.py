@@ -27,8 +27,9 @@ import xarray
 from tqdm.auto import tqdm
 
 from sciencegen.priors import Model, zoo
+from sciencegen.studies.nbody.compose import few_steps
 from sciencegen.studies.nbody.prior import read
-from sciencegen.studies.nbody.study import NBodyStudy, few_steps
+from sciencegen.studies.nbody.study import NBodyStudy
 
 from ..common import arguments, facts, output, whole, write_json
 from ..common.record import Line, publish
