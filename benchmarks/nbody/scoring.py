@@ -74,9 +74,10 @@ def scores(trajectory: Tensor, target: tuple[float, float] = CENTRE, system: NBo
     ``objective``, ``mae`` aligned; ``finer``, the objective by the finer engine; ``sunk``, whether discs are in one
     another at the end by either engine (deeper than a hundredth of the radius); ``objective_original``,
     ``mae_original`` by the original's protocol; ``matched``, the objective at matched energy; ``residual``, rms over
-    frames, bodies and features (:meth:`NBody.residual`); ``energy``, the initial mean square speed over the data's; ``overlap`` and ``outside``, whether the start has an
-    overlap of bodies or of a body and a wall (deeper than the engine's slop); ``drift``, the largest change of the
-    design's own kinetic energy, over the data's; ``diversity``, mean rms distance of the start to the other designs'.
+    frames, bodies and features (:meth:`NBody.residual`); ``energy``, the initial mean square speed over the data's;
+    ``overlap`` and ``outside``, whether the start has an overlap of bodies or of a body and a wall (deeper than the
+    engine's slop); ``drift``, the largest change of the design's own kinetic energy, over the data's; ``diversity``,
+    mean rms distance of the start to the other designs'.
     ``ValueError`` where the shape is none of designs.
     """
     system = system or NBody()
