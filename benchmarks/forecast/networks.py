@@ -55,6 +55,7 @@ class Trained(Row):
     blur: float = 0.0
     dropout: float = 0.0
     share: float = 1.0
+    starts: int = 64
 
     def training(self, states: States, width: int, seed: int) -> Training:
         """How it is trained, but for how long."""
@@ -107,7 +108,7 @@ class Autoregressive(Trained):
     """
 
     name: str = "EDM, autoregressive"
-    starts: int = 32
+    starts: int = 16
     calls: int = 12
 
     def training(self, states: States, width: int, seed: int) -> Training:

@@ -10,51 +10,53 @@ from rich.table import Table
 
 from sciencegen import metrics
 
-from .task import Question, Task
+from ..common.record import Line
+from .task import Task
 
-__all__ = ["tables"]
+__all__ = ["LINES", "tables"]
 
-ENSEMBLE = ("crps", "crps/exact", "spread-skill", "coverage", "energy", "power", "power worst")
-ROLLED = ("correlated", "counted", "std", "spectrum worst", "covariance", "lags")
+ENSEMBLE = ("crps", "crps/exact", "spread-skill", "coverage", "energy", "rmse", "power", "power worst")
+ROLLED = ("correlated", "correlated error", "counted", "std", "spectrum worst", "covariance", "lags", "finite")
+LEARNED = ("network", "the same", "CRPS", "EDM", "SDA")
+LINES = [Line("Forecast a linear stochastic field, 16 frames ahead", "CRPS over the exact one", "F1, 16 frames",
+              "crps/exact", ("ours, ancestral",), ("linear by wave number",), LEARNED, ("exact",)),
+         Line("Forecast the Kuramoto-Sivashinsky equation from starts 10 % wrong, t = 20", "CRPS",
+              "start error 10 %, 40 frames", "crps", ("ours, ancestral",), ("solver, 3/8",), LEARNED,
+              ("perfect model",)),
+         Line("How long a roll-out of Kuramoto-Sivashinsky is right", "time units", "F2, roll-out", "correlated",
+              ("ours, ancestral",), ("solver, 3/8",), LEARNED, ("solver, half",), high=True)]
 
 
 def tables(task: Task, answers: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
-    """A table a question."""
-    names = list(dict.fromkeys(answer["row"] for answer in answers))
+    """A table for each question and, of an ensemble, for each lead."""
     for question in task.questions:
-        found = {name: [a for a in answers if a["row"] == name and question.name in a["questions"]] for name in names}
-        yield table(task, question, {name: several for name, several in found.items() if several})
+        found = [a for a in answers if question.name in a["questions"]]
+        for lead in map(str, question.leads) if question.members > 1 else ("",):
+            words = f"{task.name}, {lead} frames ahead" if lead else f"{task.name}, {question.name}"
+            title = f"{words}: {task.title}" + f", {question.name}" * bool(lead)
+            yield table(title, found, question.name, lead)
 
 
-def table(task: Task, question: Question, found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
-    """One question's; of an ensemble's score the leads stand side by side."""
-    leads = ", ".join(map(str, question.leads))
-    made = Table(title=f"{task.name}, {task.title}: {question.name}" + f", leads {leads}" * (question.members > 1))
+def table(title: str, answers: Sequence[Mapping[str, Any]], question: str, lead: str) -> Table:
+    """A line a row: scores with half of their interval over seeds, then what they took."""
+    made, scores = Table(title=title), [(a["row"], read(a["questions"][question], lead)) for a in answers]
     made.add_column("row")
-    every = [a["questions"][question.name] for several in found.values() for a in several]
-    names = [name for name in (*ENSEMBLE, *ROLLED, "finite") if any(read(answer, name) for answer in every)]
-    for name in (*names, "calls", "CPU s", "training", "parameters", "starts x members"):
+    names = [name for name in (*ENSEMBLE, *ROLLED) if any(found.get(name) is not None for _, found in scores)]
+    for name in (*names, "calls a frame", "CPU s", "training CPU s", "parameters", "starts", "members"):
         made.add_column(name, justify="right")
-    for row, several in found.items():
-        answers = [a["questions"][question.name] for a in several]
-        ready, first = several[0].get("ready", {}), answers[0]
-        made.add_row(row, *(cell([read(answer, name) for answer in answers]) for name in names),
-                     f"{first['calls']:.3g}", f"{first['seconds']:.3g}", number(ready.get("training")),
-                     number(ready.get("parameters")), f"{first['starts']} x {first['members']}")
+    for row in dict.fromkeys(row for row, _ in scores):
+        several = [found for name, found in scores if name == row]
+        first = next(a for a in answers if a["row"] == row)
+        ready, cost = first.get("ready", {}), first["questions"][question]
+        made.add_row(row, *(said([found.get(name) for found in several]) for name in names), f"{cost['calls']:.3g}",
+                     f"{cost['seconds']:.3g}", number(ready.get("training")), number(ready.get("parameters")),
+                     str(cost["starts"]), str(cost["members"]))
     return made
 
 
-def read(answer: Mapping[str, Any], name: str) -> list[float | None]:
-    """A score at all leads, or the one of a roll-out; nothing where it has none of that name."""
-    if "leads" in answer:
-        found = [scores.get(name) for scores in answer["leads"].values()]
-        return found if any(value is not None for value in found) else []
-    return [answer[name]] if answer.get(name) is not None else []
-
-
-def cell(values: Sequence[Sequence[float | None]]) -> str:
-    """Of several seeds' scores by lead, means with intervals."""
-    return " / ".join(said(several) for several in zip(*values)) or "-"
+def read(answer: Mapping[str, Any], lead: str) -> Mapping[str, float | None]:
+    """Scores of an answer at a lead, or of a roll-out."""
+    return answer.get("leads", {}).get(lead, {}) if lead else answer
 
 
 def said(values: Sequence[float | None]) -> str:
@@ -62,9 +64,9 @@ def said(values: Sequence[float | None]) -> str:
     if any(value is None for value in values):
         return "-"
     if len(values) < 2:
-        return f"{values[0]:.3g}"
+        return f"{values[0]:.4g}"
     mean, low, high = metrics.interval(torch.tensor(values, dtype=torch.float64))
-    return f"{float(mean):.3g}+-{float(high - low) / 2:.2g}"
+    return f"{float(mean):.4g} +- {float(high - low) / 2:.2g}"
 
 
 def number(value: float | None) -> str:

@@ -12,6 +12,7 @@ row by row, and not done again: delete a row's files to repeat it. The frames th
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +22,8 @@ from typing import Any
 import torch
 import xarray
 
-from ..common import arguments, emit, facts, output, whole, write_json
+from ..common import arguments, facts, output, whole, write_json
+from ..common.record import publish
 from . import chaos, report, spde, turbulent
 from .at_once import AllAtOnce, Blanket
 from .classical import Climatology, Linear, Persistence, Solved
@@ -91,15 +93,20 @@ def tasks(names: list[str], quick: bool) -> Iterator[Task]:
         yield replace(task, seconds=QUICK) if quick else task
 
 
-def main() -> None:
-    """Answer what was not answered yet, and print the tables."""
-    made = arguments(__doc__, "models, scores and frames of every row, forecast.json and forecast.txt")
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = arguments(__doc__, "models, scores and frames of every row, forecast.json and the tables")
     made.add_argument("--tasks", default="F1,F2", help="comma-separated: F1, F1 from 10, F1 from 2, F2, F4")
     made.add_argument("--rows", default="", help="comma-separated beginnings of names; all unless given")
     made.add_argument("--seeds", default="0", help="comma-separated")
     made.add_argument("--seconds", type=float, help="of CPU, in which a network is trained; the task's unless given")
     made.add_argument("--quick", action="store_true", help="few starts, seconds of training: that it runs")
-    options = made.parse_args()
+    return made
+
+
+def main() -> None:
+    """Answer what was not answered yet, and print the tables of all that was."""
+    options = parser().parse_args()
     torch.set_num_threads(options.threads)
     out, seeds = output(options.out), [int(seed) for seed in options.seeds.split(",")]
     record: dict[str, Any] = {"facts": facts(), "quick": options.quick, "tasks": {}}
@@ -108,11 +115,14 @@ def main() -> None:
         task = replace(task, seconds=options.seconds or task.seconds)
         folder = output(str(out / slug(task.name)))
         chosen = [row for row in rows(task) if row.name.startswith(tuple(options.rows.split(",")))]
-        answers = [answered(row, task, seed, folder) for row in chosen for seed in seeds_of(row, seeds)]
-        record["tasks"][task.name] = answers
-        parts += report.tables(task, answers)
+        for row in chosen:
+            for seed in seeds_of(row, seeds):
+                answered(row, task, seed, folder)
+        files = [folder / f"{slug(row.name)}.{seed}.json" for row in rows(task) for seed in seeds_of(row, seeds)]
+        record["tasks"][task.name] = [json.loads(file.read_text()) for file in files if file.is_file()]
+        parts += report.tables(task, record["tasks"][task.name])
         write_json(out / "forecast.json", record)
-    emit(out / "forecast.txt", parts)
+    publish(out, "forecast", __doc__, parts, report.LINES)
 
 
 if __name__ == "__main__":

@@ -68,13 +68,14 @@ def cut(points: int) -> Any:
 
 def linear(quick: bool, trajectories: int = 100, seconds: float = 100.0) -> Task:
     """F1: 100 trajectories of 40 frames; forecasts of 16 frames from an exact start."""
-    system, starts = AdvectionDiffusion(CELLS), 8 if quick else 64
+    system, starts = AdvectionDiffusion(CELLS), 8 if quick else 200
     held = paths(system, starts, 17, HELD)
     leads = (1, 4, 16)
     question = Question("forecast", held[:, None, :1], held[:, 1:], leads, 32,
                         expected(system, held[:, 0], held[:, 1:], leads))
     long = paths(system, 4 if quick else 16, 101 if quick else 1001, HELD + 1)
-    questions = (question, Question("1,000 frames", long[:, None, :1], long[:, 1:], (), 1, judge=lasting))
+    questions = (question, Question("1,000 frames", long[:, None, :1], long[:, 1:], (), 1, judge=lasting),
+                 Question("speed", long[:1, None, :1], long[:1, 1:65], (64,), 32))
     solvers = {"solver, half the points": cut(32), "solver, 3/8 of the points": cut(24), "exact": cut(CELLS)}
     name = "F1" if trajectories == 100 else f"F1 from {trajectories}"
     return Task(name, f"linear SPDE, {trajectories} trajectories", paths(system, trajectories, 40, 0), system.frame,
