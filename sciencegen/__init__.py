@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .energy import Residual as Residual
     from .exact import Gaussian as Gaussian
     from .exact import Mixture as Mixture
+    from .exponential import Exponential as Exponential
     from .forecasts import Forecast as Forecast
     from .guide import Projected as Projected
     from .guide import Tweedie as Tweedie
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 _FROM = {
     "energy": ("Denoised", "Energy", "Potential", "Residual"),
     "exact": ("Gaussian", "Mixture"),
+    "exponential": ("Exponential",),
     "forecasts": ("Forecast",),
     "guide": ("Projected", "Tweedie"),
     "io": ("open",),

@@ -13,11 +13,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..energy import Energy
+from ..exponential import Exponential
 from ..forecasts import Forecast
 from ..priors import Model
 from ..problem import Problem
 from ..random import Streams, spares
-from ..sample import Multistep, Sampler, karras
+from ..sample import Sampler, karras
 from .doors import check_count, check_whole
 from .histories import Start, Times, labelled, times_of
 from .rollout import Frames, Rollout
@@ -25,7 +26,7 @@ from .sampling import counted, versions
 
 __all__ = ["forecast"]
 
-STEPS, LOW, ABOVE = 18, 0.01, 3.0  # of the sampler: noise levels, the last, the first over the largest deviation
+STEPS, LOW, ABOVE = 12, 0.01, 3.0  # of the sampler: noise levels, the last, the first over the largest deviation
 
 
 def forecast(model: Model | Problem, history: Any, horizon: int, members: int = 32, given: Any = None,
@@ -88,7 +89,7 @@ def usual(prior: Energy, steps: int = STEPS) -> Sampler:
     """A sampler for windows of a prior: from well above its Gaussian's deviations down to what a finish resolves."""
     inside = prior.gaussian()
     high = 80.0 if inside is None else ABOVE * float(inside.variances.max()) ** 0.5
-    return Multistep(karras(steps, LOW, min(max(high, 10 * LOW), 80.0)))
+    return Exponential(karras(steps, LOW, min(max(high, 10 * LOW), 80.0)))
 
 
 def _rollout(problem: Problem, start: Start, facts: Mapping[str, Any], sampler: Sampler | None, memory: int | None
