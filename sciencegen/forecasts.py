@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from .files.child import in_child
 __all__ = ["Forecast"]
 
 ROWS = ("sample", "member")
+SCORES = ("crps", "error", "spread", "spread_skill", "coverage")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,25 @@ class Forecast:
         """Names of the parts in time."""
         return [str(k) for k, v in self.frames.data_vars.items() if "time" in v.dims]
 
+    def shares(self) -> torch.Tensor | None:
+        """What each member stands for, ``(member, sample)`` with sum one over members; None where all are alike."""
+        return torch.as_tensor(self.weights).double().T.softmax(0) if self.weights.any() else None
+
+    def probability(self, event: Callable[[xarray.Dataset], Any]) -> xarray.Dataset:
+        """How likely an event is under the prior, for each sample.
+
+        ``probability``, the mean of weight times indicator, unbiased; its ``error``, one standard deviation; and
+        ``effective``, how many equal draws of the event the members that saw it are worth.
+
+        Arguments:
+            event: of :attr:`frames`, true or false ``(sample, member)``.
+        """
+        seen = np.exp(self.weights) * np.asarray(event(self.frames), float)
+        square = np.square(seen).sum(1)
+        found = {"probability": seen.mean(1), "error": seen.std(1, ddof=1) / len(self) ** 0.5,
+                 "effective": np.square(seen.sum(1)) / np.where(square > 0, square, 1)}
+        return xarray.Dataset({k: ("sample", v) for k, v in found.items()})
+
     def scores(self, truth: Any, level: float = 0.9) -> xarray.Dataset:
         """How good the forecast is at each lead: each part over ``(score, time)``, means over samples and space.
 
@@ -72,20 +94,16 @@ class Forecast:
     def _scored(self, members: xarray.DataArray, truth: Any, level: float) -> xarray.DataArray:
         samples = torch.as_tensor(members.transpose("member", "sample", "time", ...).values).double()
         wanted = torch.as_tensor(np.asarray(truth)).double()
-        if wanted.ndim == samples.ndim - 2:
-            wanted = wanted[None]
+        wanted = wanted[None] if wanted.ndim == samples.ndim - 2 else wanted
         wanted = wanted[:, -samples.shape[2]:]
         if wanted.shape != samples.shape[1:]:
             raise ValueError(f"got a truth of '{members.name}' of shape {tuple(np.shape(truth))}; expected "
                              f"{tuple(samples.shape[1:])}, samples, frames and the part's axes, or more frames before")
-        rows = [metrics.crps(samples, wanted).transpose(0, 1).flatten(1).mean(1)]
-        few = (len(samples) + 1) * (1 - level) / 2 < 1 - 1e-9
-        found = [metrics.calibration(samples[:, :, t], wanted[:, t], level if not few else 1e-9)
-                 for t in range(samples.shape[2])]
-        error, spread, cover = (torch.stack(column) for column in zip(*found))
-        rows += [error, spread, spread / error, cover.where(torch.tensor(not few), torch.nan)]
-        names = ["crps", "error", "spread", "spread_skill", "coverage"]
-        return xarray.DataArray(torch.stack(rows).numpy(), {"score": names}, ("score", "time"),
+        shares, enough = self.shares(), (len(samples) + 1) * (1 - level) / 2 > 1 - 1e-9
+        shares = None if shares is None else shares.reshape(*shares.shape, *[1] * (samples.ndim - 3))
+        rows = [_lead(samples[:, :, t], wanted[:, t], shares, level if enough else None)
+                for t in range(samples.shape[2])]
+        return xarray.DataArray(np.array(rows).T, {"score": list(SCORES)}, ("score", "time"),
                                 attrs={"units": members.attrs.get("units", "")})
 
     def save(self, path: str | os.PathLike) -> Path:
@@ -136,3 +154,14 @@ class Forecast:
         rows = "".join(f"<tr><th style='text-align:left'>{html.escape(k)}</th><td style='text-align:left'>"
                        f"{html.escape(v)}</td></tr>" for k, v in self._summary().items())
         return f"<table><caption>Forecast</caption>{rows}</table>{self.frames._repr_html_()}"
+
+
+def _lead(samples: torch.Tensor, truth: torch.Tensor, shares: torch.Tensor | None, level: float | None) -> list[float]:
+    """The scores of one lead; NaN for those that need two members, or more for the coverage."""
+    error = (metrics.mean(samples, shares) - truth).square().mean().sqrt()
+    if len(samples) < 2:
+        return [(samples[0] - truth).abs().mean().item(), error.item(), math.nan, math.nan, math.nan]
+    skill = metrics.spread_skill(samples, truth, shares)
+    cover = math.nan if level is None or shares is not None else metrics.coverage(samples, truth, level).item()
+    return [metrics.crps(samples, truth, shares).mean().item(), error.item(), (skill * error).item(), skill.item(),
+            cover]

@@ -47,6 +47,11 @@ class Streams:
         words = self.at(index, _BRANCH)._bits(1)
         return Streams(_shift(words, 2)[..., 0])
 
+    def split(self, count: int) -> list[Streams]:
+        """The rows in order, ``count`` at a time."""
+        return [replace(self, seeds=seeds, _hashed=hashed) for seeds, hashed
+                in zip(self.seeds.split(count), self._hashed.split(count))]
+
     def to(self, device: torch.device | str) -> Streams:
         """The same streams on another device."""
         return replace(self, seeds=self.seeds.to(device), _hashed=None)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from .energy import Energy, Evaluation
+from .exact import Gaussian
 from .mcmc import Kernel
 from .random import Streams
 
@@ -77,7 +78,7 @@ class Sampler(abc.ABC):
     def start(self, count: int, size: int, seeds: Tensor | None = None, device: torch.device | str = "cpu") -> Tensor:
         """Start ``(count, size)``: ``sigmas[0]``-scaled, one stream of random numbers per row (``seeds (count,)``)."""
         noise = Streams.fresh(count) if seeds is None else Streams(_checked(seeds, count).cpu())
-        return (self.levels[0] * noise.at(-1).normal(size, self.sigmas.dtype)).to(device)
+        return self.begin(noise.at(-1).normal(size, self.sigmas.dtype)).to(device)
 
     def init(self, x: Tensor) -> Any:
         """What the first step starts from beside ``x (*B, d)``."""
@@ -104,15 +105,19 @@ class Sampler(abc.ABC):
                     info, before = Info(b, walk.evaluation, walk.acceptance), walk.evaluation
             yield b, x, info
 
-    def draw(self, energy: Energy, size: int, noise: Streams, like: Tensor) -> Tensor:
+    def begin(self, white: Tensor) -> Tensor:
+        """What a path starts from, of standard normal numbers ``(count, size)``."""
+        return self.levels[0] * white
+
+    def draw(self, energy: Energy, size: int, noise: Streams, like: Tensor, around: Gaussian | None = None) -> Tensor:
         """Clean states ``(M, size)``, a row for each stream of ``noise``, on the device and in the dtype of ``like``.
 
-        Where the energy has a Gaussian inside, the path starts from its noised law and ends by a draw around Tweedie's
-        mean, of the Gaussian's covariance there: both are exact if the energy is that Gaussian.
+        The path starts from the noised law of a Gaussian ``around`` them, that inside of the energy unless given, and
+        ends by a draw around Tweedie's mean, of the Gaussian's covariance there: exact if the energy is the Gaussian.
         """
-        around, (first, *_, last) = energy.gaussian(), self.levels
+        around, (first, *_, last) = around or energy.gaussian(), self.levels
         with torch.no_grad():
-            x = self.start(len(like), size, noise.seeds, like.device).to(like)
+            x = self.begin(noise.at(-1).normal(size, like.dtype).to(like))
             x = x if around is None else around.center + around.coloured(x / first, sigma=first)
             x = self(energy, x, noise.seeds)
             if not last:

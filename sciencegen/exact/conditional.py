@@ -84,7 +84,7 @@ class Conditional(Energy):
     def drawn(self, value: Tensor, noise: Streams) -> Tensor:
         """Free coordinates ``(*B, f)`` where the others are ``value (*B, g)``, a row of ``noise`` each."""
         near = self.gaussian_at(self.view, value)
-        return near.center + near.coloured(noise.normal(near.center.shape[-1], value.dtype).to(value))
+        return near.center + near.coloured(noise.at(-1).normal(near.center.shape[-1], value.dtype).to(value))
 
     def __repr__(self) -> str:
         return f"{self.joint!r}.given({self.view})"

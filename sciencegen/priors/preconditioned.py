@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..calls import Plan, together
-from ..energy import Ahead, Evaluation, Information, Walk, level
+from ..energy import Ahead, Energy, Evaluation, Information, Walk, level
 from ..exact import Gaussian
 from ..view import View
 from .base import Draw, Prior
@@ -71,11 +71,13 @@ class Preconditioned(Prior):
         """In closed form where it is its Gaussian, whatever it was trained with."""
         return self.data.ahead(view, sampler) if self.plain else super().ahead(view, sampler)
 
-    def given(self, view: View) -> Preconditioned:
+    def given(self, view: View) -> Energy:
         """The energy of the other coordinates where ``view``'s are known clean, over the same state.
 
-        Its score is zero on what is given. ValueError if the network was not trained for it.
+        Its score is zero on what is given. ValueError if the network was not trained for it, and says something.
         """
+        if self.plain and not self.chart.name:
+            return self.data.given(view)
         if view.copies or sorted(view.rows.tolist()) not in map(sorted, self.conditions):
             raise ValueError(f"got '{view}' given; expected one of the {len(self.conditions)} parts that this network "
                              f"was trained with (its argument given): {_listed(self.conditions)}")
@@ -122,7 +124,8 @@ class Preconditioned(Prior):
         if index and index not in self._known:
             rows = [*self.marginals, *self.conditions][index - 1]
             view = View(torch.tensor(rows), 0, self.data.center.numel(), "part")
-            self._known[index] = self.marginal(view) if index <= len(self.marginals) else self.given(view)
+            told = index > len(self.marginals)
+            self._known[index] = self._charted(Given(self.data, view, self.lowest)) if told else self.marginal(view)
         return self._known[index] if index else self
 
     def _apply(self, function: Callable[..., Any], recurse: bool = True) -> Preconditioned:

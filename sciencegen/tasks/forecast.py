@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,20 +17,24 @@ from ..energy import Energy
 from ..exponential import Exponential
 from ..forecasts import Forecast
 from ..priors import Model
-from ..problem import Problem
+from ..problem import Parts, Problem
 from ..random import Streams, spares
 from ..sample import Sampler, karras
 from .doors import check_count, check_whole
 from .histories import Start, Times, labelled, times_of
-from .rollout import Frames, Rollout
+from .lawful import lawful
+from .rollout import Frames, Rollout, Window
 from .sampling import counted, versions
+from .tilt import joined, likely
 
 __all__ = ["forecast"]
 
 STEPS, LOW, ABOVE = 12, 0.01, 3.0  # of the sampler: noise levels, the last, the first over the largest deviation
+POINTS = 64  # that members are drawn about under an objective, at most
 
 
 def forecast(model: Model | Problem, history: Any, horizon: int, members: int = 32, given: Any = None,
+             laws: Energy | None = None, objective: Parts | None = None, weight: float = 1.0,
              sampler: Sampler | None = None, memory: int | None = None, seeds: Tensor | None = None,
              device: torch.device | str | None = None, progress: bool = True) -> Forecast:
     """An ensemble of how the frames in ``history`` go on for ``horizon`` more, by a prior of windows of them.
@@ -48,6 +53,11 @@ def forecast(model: Model | Problem, history: Any, horizon: int, members: int = 
         given: what else is known, in the same forms: parts without time (parameters, which otherwise are drawn in the
             first window and then held), and parts in time that are known ahead (forcings): their ``horizon`` frames,
             or all of them where ``history`` lacks them.
+        laws: energies of a window that it obeys, beside the problem's (:mod:`sciencegen.tasks.lawful`). For a
+            stochastic system a residual has the kicks' standard deviation as its ``noise``.
+        objective: ``(**parts) -> (rows,)`` of the horizon's frames ``(rows, horizon, ...)`` and what is fixed, low is
+            good: members are drawn where it is low, with weights (:mod:`sciencegen.tasks.tilt`).
+        weight: of the objective, an inverse temperature.
         sampler: of a window; one that suits the prior unless given.
         memory: frames that a window is told of the one before; what the model says, else up to half a window.
         seeds: ``(members,)`` or ``(samples, members)``, one random stream each; fresh ones by default.
@@ -58,29 +68,26 @@ def forecast(model: Model | Problem, history: Any, horizon: int, members: int = 
         TypeError: a prior that does not know how windows go on.
     """
     facts = model.training if isinstance(model, Model) else {}
-    problem = (model.problem() if isinstance(model, Model) else model).to(device)
-    if problem.known is not None or problem.laws is not None:
-        raise ValueError("got a problem with laws, or in which something is given already; expected a prior alone, and "
-                         "what is given as forecast(..., given=...)")
+    problem = (model.problem(laws) if isinstance(model, Model) else _lawed(model, laws)).to(device)
     for name, number in (("horizon", horizon), ("members", members)):
         check_whole(name, number)
     start = Start.of(problem.layout, history, given, horizon, members)
     times = times_of(problem.layout, history, start.history)
+    sampler = sampler or usual(problem.prior)
     roll = _rollout(problem, start, facts, sampler, memory)
     windows = roll.windows(start.history, horizon, start.fixed)
     check_count(start.samples * members, problem.size)
     streams = Streams(_seeds(seeds, start.samples, members).flatten().to(problem.device))
+    noise, weights = _tilted(problem, roll, windows, start, horizon, members, streams, objective, weight)
     began = time.perf_counter()
-    with counted(problem.prior) as calls:
-        steps = roll(windows, start.rows(members, problem.device), streams)
+    with counted(problem.prior) as calls, torch.no_grad():
+        steps = roll(windows, start.rows(members, problem.device), noise)
         pieces, stopped = _walked(tqdm(steps, "forecast", len(windows), disable=None if progress else True))
-    message = "finished" if not stopped else (
-        f"interrupted after {len(pieces)} of {len(windows)} windows; later frames are missing")
     return Forecast(
-        frames=_frames(roll, start, times, pieces, horizon, members),
-        history=_history(roll, start, times, members),
-        weights=np.zeros((start.samples, members)), status=int(stopped), message=message, nfev=len(calls),
-        seeds=streams.seeds.cpu().reshape(start.samples, members).numpy(),
+        frames=_frames(roll, start, times, pieces, horizon, members), history=_history(roll, start, times, members),
+        weights=weights, status=int(stopped), message="finished" if not stopped else (
+            f"interrupted after {len(pieces)} of {len(windows)} windows; later frames are missing"),
+        nfev=len(calls), seeds=streams.seeds.cpu().reshape(start.samples, members).numpy(),
         config={"memory": windows[-1].memory, "first memory": windows[0].memory, "sampler": repr(sampler),
                 "prior": repr(problem.prior), "seconds": time.perf_counter() - began, "versions": versions()})
 
@@ -92,16 +99,38 @@ def usual(prior: Energy, steps: int = STEPS) -> Sampler:
     return Exponential(karras(steps, LOW, min(max(high, 10 * LOW), 80.0)))
 
 
-def _rollout(problem: Problem, start: Start, facts: Mapping[str, Any], sampler: Sampler | None, memory: int | None
-             ) -> Rollout:
-    frames, sampler = Frames(problem.layout, start.forced), sampler or usual(problem.prior)
+def _lawed(problem: Problem, laws: Energy | None) -> Problem:
+    if problem.known is not None:
+        raise ValueError("got a problem in which something is given already; expected it as forecast(..., given=...)")
+    return problem if laws is None else replace(problem, laws=laws if problem.laws is None else problem.laws + laws)
+
+
+def _rollout(problem: Problem, start: Start, facts: Mapping[str, Any], sampler: Sampler, memory: int | None) -> Rollout:
+    frames, prior, laws = Frames(problem.layout, start.forced), problem.prior, problem.laws
     if memory is not None and not 1 <= memory < frames.length:
         raise ValueError(f"got memory={memory}; expected 1 to {frames.length - 1}, less than the frames of a window")
     told = facts.get("forecast", {}).get("memory") if memory is None else memory
-    tensors = (*problem.prior.parameters(), *problem.prior.buffers())
-    dtype = next((t.dtype for t in tensors if t.is_floating_point()), torch.get_default_dtype())
-    return Rollout(frames, lambda view: problem.prior.ahead(view, sampler),
-                   max(frames.length // 2, 1) if told is None else told, memory is not None, dtype)
+    dtype = next((t.dtype for t in (*prior.parameters(), *prior.buffers()) if t.is_floating_point()), torch.float32)
+    draw = lambda view: prior.ahead(view, sampler) if laws is None else lawful(prior, laws, view, sampler)
+    return Rollout(frames, draw, max(frames.length // 2, 1) if told is None else told, memory is not None, dtype)
+
+
+def _tilted(problem: Problem, roll: Rollout, windows: Sequence[Window], start: Start, horizon: int, members: int,
+            streams: Streams, objective: Parts | None, weight: float) -> tuple[Any, np.ndarray]:
+    """The random numbers of all rows, and the members' log weights ``(S, M)``."""
+    if objective is None:
+        return streams, np.zeros((start.samples, members))
+    inside = problem.prior.gaussian()
+    if inside is None or problem.laws is not None or any(v.shape[1] > 1 for v in start.parts.values()):
+        raise ValueError(f"got an objective for {problem.prior!r}" + (" under laws" if problem.laws is not None else "")
+                         + "; expected a prior with a Gaussian inside, without laws, and one history a sample: an "
+                         "objective moves what windows start from by the Gaussian")
+    draws = {window.view: inside.ahead(window.view, None) for window in windows}
+    near = [replace(window, ahead=draws[window.view]) for window in windows]
+    points = min(POINTS, max(members // 16, 2))
+    first = streams.seeds.reshape(start.samples, members)[:, 0]
+    shifts = likely(roll, near, start.rows(1, problem.device), objective, weight, horizon, points, first)
+    return shifts.numbers(streams, members), shifts.weights(streams, members).cpu().numpy()
 
 
 def _seeds(seeds: Tensor | None, samples: int, members: int) -> Tensor:
@@ -132,8 +161,7 @@ def _frames(roll: Rollout, start: Start, times: Times, pieces: Sequence[Mapping[
             members: int) -> xarray.Dataset:
     """The horizon's frames, and what was drawn in the first window, labelled."""
     frames, rows = roll.frames, (start.samples, members)
-    found = {k: torch.cat([piece[k] for piece in pieces], 1)[:, :horizon] for k in frames.drawn}
-    found |= {k: pieces[0][k] for k in frames.fixed if k not in start.fixed}
+    found = {k: v for k, v in joined(pieces, roll, horizon).items() if k not in start.fixed}
     made = labelled(frames.layout, {k: v.reshape(*rows, *v.shape[1:]) for k, v in found.items()})
     lead = np.arange(1, made.sizes["time"] + 1)
     return times.told(made, lead).assign_coords({} if start.labels is None else {"sample": start.labels})

@@ -16,13 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..energy import Ahead
 from ..layout import Layout, View
-from ..random import Streams
 
 __all__ = ["Frames", "Rollout", "Window"]
 
@@ -91,12 +91,11 @@ class Window:
     view: View
     ahead: Ahead
 
-    def __call__(self, known: Tensor, noise: Streams) -> Tensor:
+    def __call__(self, known: Tensor, noise: Any) -> Tensor:
         """States ``(M, d)``, of which ``known`` has what is known in its place; some rows at once."""
         rows, rest = self.view.rows.to(known.device), self.view.rest.to(known.device)
         some = max(LARGEST // known.shape[-1], 1)
-        drawn = [self.ahead(value, Streams(seeds)) for value, seeds
-                 in zip(known[:, rows].split(some), noise.seeds.split(some))]
+        drawn = [self.ahead(value, part) for value, part in zip(known[:, rows].split(some), noise.split(some))]
         return known.index_copy(-1, rest, torch.cat(drawn))
 
 
@@ -141,11 +140,13 @@ class Rollout:
         raise ValueError(f"got a history of {history} frames; expected one of which the prior knows what comes after "
                          f"it: {refused}") from refused
 
-    def __call__(self, windows: Sequence[Window], start: Mapping[str, Tensor], noise: Streams
+    def __call__(self, windows: Sequence[Window], start: Mapping[str, Tensor], noise: Any
                  ) -> Iterator[dict[str, Tensor]]:
         """After each window its new frames and what is fixed, in physical units, ``{part: (M, ...)}``.
 
-        ``start``: physical values ``(M, frames, *rest)`` or, of what is fixed, ``(M, *shape)``.
+        Arguments:
+            start: physical values ``(M, frames, *rest)`` or, of what is fixed, ``(M, *shape)``.
+            noise: :class:`Streams`, one a row, or what has their ``seeds`` and a ``branch`` for each window.
         """
         layout, length = self.frames.layout, self.frames.length
         state, first = noise.seeds.new_zeros(len(noise.seeds), layout.size, dtype=self.dtype), windows[0].memory
