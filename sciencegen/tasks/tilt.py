@@ -89,7 +89,7 @@ class Shifted:
 
 @dataclass(frozen=True)
 class Shifts:
-    """What members are drawn about: ``J`` points a sample, ``(S, J, n)`` numbers of all windows, the first point zero."""
+    """What members are drawn about: ``J`` points a sample, ``(S, J, n)`` numbers of all windows, the first zero."""
 
     points: Tensor
     sizes: tuple[int, ...]
