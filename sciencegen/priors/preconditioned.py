@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..calls import Plan, together
-from ..energy import Ahead, Energy, Evaluation, Information, Walk, level
+from ..energy import Ahead, Evaluation, Information, Walk, level
 from ..exact import Gaussian
 from ..view import View
 from .base import Draw, Prior
@@ -71,13 +71,11 @@ class Preconditioned(Prior):
         """In closed form where it is its Gaussian, whatever it was trained with."""
         return self.data.ahead(view, sampler) if self.plain else super().ahead(view, sampler)
 
-    def given(self, view: View) -> Energy:
+    def given(self, view: View) -> Preconditioned:
         """The energy of the other coordinates where ``view``'s are known clean, over the same state.
 
-        Its score is zero on what is given. ValueError if the network was not trained for it, and says something.
+        Its score is zero on what is given. ValueError if the network was not trained for it.
         """
-        if self.plain and not self.chart.name:
-            return self.data.given(view)
         if view.copies or sorted(view.rows.tolist()) not in map(sorted, self.conditions):
             raise ValueError(f"got '{view}' given; expected one of the {len(self.conditions)} parts that this network "
                              f"was trained with (its argument given): {_listed(self.conditions)}")
