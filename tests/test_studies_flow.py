@@ -12,8 +12,10 @@ import xarray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oracles import close
+from sciencegen.airfoil import cst
 from sciencegen.airfoil.wing_fit import pixels
-from sciencegen.airfoil.wings import Limits, Wings, areas, gaps
+from sciencegen.airfoil.wings import Limits, Wings, areas, gaps, noses
 from sciencegen.exact import Gaussian
 from sciencegen.layout import Layout, Variable
 from sciencegen.physics import Circle, Flow, Outline, ellipse, placed
@@ -286,18 +288,19 @@ def test_wings_apart_are_as_far_as_their_outlines():
     assert (gaps(onto) < 0).all()
 
 
-@given(st.sampled_from(["chord", "alpha", "x", "y", "thickness", "area"]), st.integers(0, 10))
+@given(st.sampled_from(["chord", "alpha", "x", "y", "thickness", "area", "nose"]), st.integers(0, 10))
 @settings(max_examples=15, deadline=None)
 def test_each_limit_is_a_margin(name, seed):
     good = wings(1, seed)
     good = good._replace(centre=torch.tensor([[[0.0, 0.45], [0.0, -0.45]]]).double(), alpha=good.alpha / 6)
-    limits = Limits(thickness=0.01)
+    limits = Limits(thickness=0.01, nose=0.0)
     assert limits.kept(good).all()
     worse = {"chord": good._replace(chord=good.chord * 0 + 1.2), "alpha": good._replace(alpha=good.alpha * 0 + 61),
              "x": good._replace(centre=good.centre + torch.tensor([0.3, 0.0])),
              "y": good._replace(centre=good.centre * 1.5),
-             "thickness": good._replace(shape=good.shape * 0.01), "area": good}[name]
+             "thickness": good._replace(shape=good.shape * 0.01), "area": good, "nose": good}[name]
     limits = replace(limits, area=float(areas(good).min()) + 0.01) if name == "area" else limits
+    limits = replace(limits, nose=float(noses(good).min()) + 0.01) if name == "nose" else limits
     assert not limits.kept(worse).any()
 
 
@@ -313,6 +316,16 @@ def test_whatever_is_taken_within_is_within_and_what_was_stays(seed, wild):
     assert limits.kept(inside).all()
     again = limits.within(inside)
     assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(inside, again))
+
+
+def test_a_nose_is_as_round_as_the_circle_that_fits_its_outline():
+    """The circle through the nose and two points of the mean thickness near it, as they come to it."""
+    shape = cst.join(*(torch.tensor(side).double().expand(1, 1, -1) for side in ([0.2] * 8, [-0.1] * 8)),
+                     *torch.zeros(2, 1, 1).double().unbind(0))
+    wing = wings(1, 0)._replace(shape=shape)
+    x = torch.tensor([1e-6]).double()
+    half = cst.thickness(shape, x) / 2
+    close(noses(wing), ((half**2 + x**2) / (2 * x))[..., 0], 1e-5)
 
 
 def test_refining_never_hands_over_worse_and_keeps_the_limits():

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..physics import Outline, placed
 from . import cst
 
-__all__ = ["Limits", "Wings", "areas", "gaps"]
+__all__ = ["Limits", "Wings", "areas", "gaps", "noses"]
 
 
 class Wings(NamedTuple):
@@ -66,6 +66,8 @@ class Limits:
         x, y: how far mid-chord may be from the origin, along and across the stream.
         gap: least distance between two wings.
         area: least of each wing, square chords.
+        nose: least radius of the leading edge, own chords. A nose much smaller than a cell of a grid lets the stream
+            through, and a judge on that grid makes too much of it; half of all airfoils so thick have less than 0.012.
     """
 
     thickness: float = 0.1
@@ -75,17 +77,19 @@ class Limits:
     y: float = 0.5
     gap: float = 0.1
     area: float = 0.0
+    nose: float = 0.01
 
     def margins(self, wings: Wings) -> Tensor:
         """``(*B, m)``, positive where a limit is kept; differentiable.
 
         For each wing thickness, least thickness between the ends (sides that cross), chord and angle and place from
-        either side, area; then the gap of each pair. In own chords, chords, square chords, and units of 60 degrees.
+        either side, area, nose; then the gap of each pair. In own chords, chords, square chords, units of 60 degrees.
         """
         low, high = self.chord
         own = [cst.max_thickness(wings.shape) - self.thickness, cst.least_thickness(wings.shape),
                wings.chord - low, high - wings.chord, (self.alpha - wings.alpha.abs()) / 60,
-               self.x - wings.centre[..., 0].abs(), self.y - wings.centre[..., 1].abs(), areas(wings) - self.area]
+               self.x - wings.centre[..., 0].abs(), self.y - wings.centre[..., 1].abs(), areas(wings) - self.area,
+               noses(wings) - self.nose]
         each = torch.stack(own, -1).flatten(-2)
         return torch.cat([each, gaps(wings) - self.gap], -1) if wings.chord.shape[-1] > 1 else each
 
@@ -93,13 +97,15 @@ class Limits:
         r"""Near ``wings``, ones that keep all limits but gap and area; differentiable.
 
         Thickness is linear in a shape, so the least share of a lens, :math:`b(x) = 2 \sqrt x (1 - x)`, is known with
-        which the sides do not cross and somewhere the thickness is enough; the rest is taken at the ends of its range.
+        which the sides do not cross, somewhere the thickness is enough and the nose as round as asked (of two sides
+        :math:`\pm a \sqrt x` its radius is :math:`a^2 / 2`); the rest is taken at the ends of its range.
         """
         shape = torch.cat([wings.shape[..., :-1], wings.shape[..., -1:].clamp_min(0)], -1)
         lens = torch.cat([shape.new_ones(8), -shape.new_ones(8), shape.new_zeros(2)])
         x = cst.cosine(101, shape)[1:-1]
         have, more = cst.thickness(shape, x), cst.thickness(lens, x)
-        share = torch.maximum((-have / more).amax(-1), ((self.thickness - have) / more).amin(-1)).clamp_min(0)
+        share = torch.maximum((-have / more).amax(-1), ((self.thickness - have) / more).amin(-1))
+        share = torch.maximum(share, (2 * self.nose) ** 0.5 - _opening(shape)).clamp_min(0)
         place = [part.clamp(-end, end) for part, end in zip(wings.centre.unbind(-1), (self.x, self.y))]
         return Wings(shape + share[..., None] * lens, wings.chord.clamp(*self.chord),
                      wings.alpha.clamp(-self.alpha, self.alpha), torch.stack(place, -1))
@@ -121,6 +127,17 @@ def areas(wings: Wings) -> Tensor:
     """``(*B, K)``, square chords."""
     x, y = cst.outline(wings.shape, 41).unbind(-1)
     return wings.chord**2 * ((x * y.roll(-1, -1) - x.roll(-1, -1) * y).sum(-1) / 2).abs()
+
+
+def noses(wings: Wings) -> Tensor:
+    """Radii of the leading edges ``(*B, K)``, own chords; zero where the sides cross there."""
+    return _opening(wings.shape).clamp_min(0) ** 2 / 2
+
+
+def _opening(shape: Tensor) -> Tensor:
+    """Half of what the sides of ``shape (*B, 18)`` part by at the nose, over the root of the distance from it."""
+    upper, lower, _, _ = cst.split(shape)
+    return (upper[..., 0] - lower[..., 0]) / 2
 
 
 def gaps(wings: Wings) -> Tensor:

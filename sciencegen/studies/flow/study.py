@@ -144,10 +144,10 @@ class FlowStudy(Study):
         return self._with_forces(samples, [{k: torch.tensor(samples[k].values) for k in PARTS}])
 
     def fitted(self, samples: xarray.Dataset) -> xarray.Dataset:
-        """The wings ``(sample, part)``, each in its own stream; reasons a sample, those of all its bodies."""
+        """The wings within limits, ``(sample, part)``, each in its own stream; reasons a sample, of all its bodies."""
         found = fit_wings(torch.tensor(samples["body"].values), self.limits, self.tolerance)
         reason = np.array(["; ".join(r for r in row if r) for row in found.reason], dtype=object)
-        return self._checked(found.wings, reason)
+        return self._checked(self.limits.within(found.wings), reason)
 
     @torch.no_grad()
     def expected(self, samples: xarray.Dataset, turned: bool = False) -> xarray.Dataset:
