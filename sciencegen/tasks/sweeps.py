@@ -1,0 +1,165 @@
+r"""Assimilation by ensembles: a forward pass of forecasts and Kalman updates, and a backward pass for a smoother.
+
+Between windows a message travels, what is believed of the frames that both share: a Gaussian that is known by members,
+and by a covariance in closed form where the prior has a Gaussian inside. Forward, the members of a window are drawn
+ahead from those frames and moved by the window's readings, frame by frame; what they are after a frame's readings is
+the filter's word on it. Backward, a window answers to what later readings made of the frames that it carries on,
+
+.. math:: w^s = w^a + G (o^s - o^a), \qquad G = C_{wo} C_{oo}^{-1} ,
+
+Rauch, Tung and Striebel's smoother on members. All is exact where windows are Gaussian and their chain is Markov:
+"Maximum likelihood estimates of linear dynamic systems" (Rauch, Tung & Striebel, 1965), https://doi.org/10.2514/3.3166
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .chains import Chain, Sight
+from .kalman import Belief, Chooser, Closed, Innovation, Mixing, options
+
+__all__ = ["Draws", "Kalman", "Pass"]
+
+EXACT = Mixing(1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Where members come from, as flat states in float64.
+
+    Arguments:
+        first: members of the first window ``(M, n)``.
+        ahead: ``(shared (M, g), index of the window) -> the rest (M, n - g)``.
+        center: of a window ``(n,)`` where all is Gaussian, in closed form; None else.
+        closed: the covariance's recursion, where the prior has a Gaussian inside.
+    """
+
+    first: Tensor
+    ahead: Callable[[Tensor, int], Tensor]
+    center: Tensor | None = None
+    closed: Closed | None = None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What an assimilation came to.
+
+    Arguments:
+        states: of the long state ``(M, d)``.
+        gaps, expected: of each reading what it said less what was expected, and how far that should have been; ``(m,)``.
+        used: the mixture of covariances at each frame that was read.
+        size: the effective number of members at each, of weights; the number of members where there are none.
+    """
+
+    states: Tensor
+    gaps: Tensor
+    expected: Tensor
+    used: list[Mixing] = field(default_factory=list)
+    size: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Kalman:
+    """An ensemble Kalman filter and smoother whose covariance is chosen by what was read.
+
+    Where the prior is a Gaussian, neither of the two matters: its covariance is exact.
+
+    Arguments:
+        shares: of the closed form in the covariance, to choose from; where the prior has no Gaussian, none.
+        inflations: of the members' covariance, to choose from.
+    """
+
+    shares: tuple[float, ...] = (1.0, 0.5, 0.0)
+    inflations: tuple[float, ...] = (1.0, 1.02, 1.05, 1.1, 1.2, 1.5)
+
+    def __call__(self, chain: Chain, sights: list[list[Sight]], draws: Draws, smooth: bool) -> Pass:
+        """Forward, and backward if it is to smooth."""
+        run = _Forward(chain, draws, self._options(draws))
+        states = draws.first.new_zeros(len(draws.first), chain.long.size)
+        count = sum(len(s.which) for row in sights for s in row)
+        made = Pass(states, states.new_zeros(count), states.new_zeros(count))
+        past: list[tuple[Tensor, Tensor]] = []
+        for index in range(chain.count):
+            run.advance(index)
+            run.read(index, sights[index], made)
+            if smooth:
+                last = index == chain.count - 1
+                past.append((run.belief.members, run.regression() if not last else states[:0]))
+        if smooth:
+            self._back(chain, past, states)
+        return made
+
+    def _options(self, draws: Draws) -> list[Mixing]:
+        if draws.center is not None:
+            return [EXACT]
+        return options(self.shares if draws.closed is not None else (0.0,), self.inflations)
+
+    @staticmethod
+    def _back(chain: Chain, past: list[tuple[Tensor, Tensor]], states: Tensor) -> None:
+        known, carried = chain.known.rows, chain.carried.rows
+        later: Tensor | None = None
+        for index in reversed(range(chain.count)):
+            members, gain = past[index]
+            if later is not None:
+                members = members + (later[:, known] - members[:, carried]) @ gain.mT
+            states[:, chain.rows(index)] = later = members
+
+
+class _Forward:
+    """A forward pass: the belief of the window that it has reached."""
+
+    def __init__(self, chain: Chain, draws: Draws, choices: list[Mixing]) -> None:
+        self.chain, self.draws, self.chooser = chain, draws, Chooser(choices)
+        self.belief: Belief | None = None
+        self.share = choices[0].share
+
+    def advance(self, index: int) -> None:
+        """To the next window."""
+        draws, chain = self.draws, self.chain
+        if self.belief is None:
+            center = draws.first.mean(0) if draws.center is None else draws.center
+            self.belief = Belief(draws.first, center, None if draws.closed is None else draws.closed.cov)
+            return
+        before, rows = self.belief, chain.carried.rows
+        shared = before.members[:, rows]
+        members = self._joined(shared, draws.ahead(shared, index))
+        center = members.mean(0) if draws.center is None else self._center(before.center[rows])
+        cov = None if draws.closed is None else draws.closed.advanced(before.cov[rows[:, None], rows])
+        self.belief = Belief(members, center, cov)
+
+    def read(self, index: int, sights: list[Sight], made: Pass) -> None:
+        """What the window sees, frame by frame; what is believed of each frame after it."""
+        rows, by_frame = self.chain.rows(index), {sight.frame: sight for sight in sights}
+        frames = self.chain.frames[rows]
+        for frame in self.chain.fresh(index) or [-2]:
+            if frame in by_frame:
+                self._update(by_frame[frame], made)
+            here = (frames == frame) | (frames < 0)
+            made.states[:, rows[here]] = self.belief.members[:, here]
+
+    def _update(self, sight: Sight, made: Pass) -> None:
+        mixing = self.chooser.told(self.belief, sight)
+        self.share = mixing.share
+        self.belief, told = self.belief.inflated(mixing).updated(sight, mixing.share)
+        made.gaps[sight.which], made.expected[sight.which] = told.gap, told.expected
+        made.used.append(mixing)
+        made.size.append(float(len(self.belief.members)))
+
+    def regression(self) -> Tensor:
+        """How the window answers to what it carries on."""
+        return self.belief.regression(self.chain.carried.rows, self.share)
+
+    def _center(self, shared: Tensor) -> Tensor:
+        known, free = self.chain.known.rows, self.chain.known.rest
+        mean, gain = self.draws.center, self.draws.closed.gain
+        return self._joined(shared[None], (mean[free] + gain @ (shared - mean[known]))[None])[0]
+
+    def _joined(self, shared: Tensor, rest: Tensor) -> Tensor:
+        whole = shared.new_zeros(len(shared), self.chain.known.size)
+        whole[:, self.chain.known.rows] = shared
+        whole[:, self.chain.known.rest] = rest
+        return whole
