@@ -90,10 +90,10 @@ class Belief:
     def __init__(self, members: Tensor, center: Tensor, cov: Tensor | None) -> None:
         self.members, self.center, self.cov = members, center, cov
 
-    def inflated(self, mixing: Mixing) -> Belief:
-        """With members that are further from their centre."""
+    def inflated(self, mixing: Mixing, rows: Tensor) -> Belief:
+        """With members that are further from their centre in ``rows``, what the forecast is answerable for."""
         wide = self.center + mixing.inflation**0.5 * (self.members - self.center)
-        return Belief(wide, self.center, self.cov)
+        return Belief(torch.where(rows, wide, self.members), self.center, self.cov)
 
     def expected(self, sight: Sight, mixing: Mixing) -> Tensor:
         """``S = H C H^T + R``, ``(m, m)``."""

@@ -137,14 +137,14 @@ class _Forward:
         frames = self.chain.frames[rows]
         for frame in self.chain.fresh(index) or [-2]:
             if frame in by_frame:
-                self._update(by_frame[frame], made)
+                self._update(by_frame[frame], made, frames >= frame)
             here = (frames == frame) | (frames < 0)
             made.states[:, rows[here]] = self.belief.members[:, here]
 
-    def _update(self, sight: Sight, made: Pass) -> None:
+    def _update(self, sight: Sight, made: Pass, coming: Tensor) -> None:
         mixing = self.chooser.told(self.belief, sight)
         self.share = mixing.share
-        self.belief, told = self.belief.inflated(mixing).updated(sight, mixing.share)
+        self.belief, told = self.belief.inflated(mixing, coming).updated(sight, mixing.share)
         made.gaps[sight.which], made.expected[sight.which] = told.gap, told.expected
         made.used.append(mixing)
         made.size.append(float(len(self.belief.members)))
