@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ..random import Streams, spares
 from .chains import Chain, Sight
 from .kalman import Belief, Chooser, Closed, Innovation, Mixing, options
 
@@ -32,16 +33,24 @@ class Draws:
     """Where members come from, as flat states in float64.
 
     Arguments:
-        first: members of the first window ``(M, n)``.
-        ahead: ``(shared (M, g), index of the window) -> the rest (M, n - g)``.
+        seeds: of the members ``(M,)``.
+        first: ``count -> members of the first window (count, n)``.
+        ahead: ``(shared (N, g), index of the window) -> the rest (N, n - g)``, drawn.
         center: of a window ``(n,)`` where all is Gaussian, in closed form; None else.
         closed: the covariance's recursion, where the prior has a Gaussian inside.
+        mean: ``shared (N, g) -> the rest (N, n - g)``, its conditional mean, where that is known.
     """
 
-    first: Tensor
+    seeds: Tensor
+    first: Callable[[int], Tensor]
     ahead: Callable[[Tensor, int], Tensor]
     center: Tensor | None = None
     closed: Closed | None = None
+    mean: Callable[[Tensor], Tensor] | None = None
+
+    def streams(self, count: int) -> Streams:
+        """Random numbers of so many rows."""
+        return Streams(spares(self.seeds, count))
 
 
 @dataclass(frozen=True)
@@ -78,8 +87,9 @@ class Kalman:
 
     def __call__(self, chain: Chain, sights: list[list[Sight]], draws: Draws, smooth: bool) -> Pass:
         """Forward, and backward if it is to smooth."""
-        run = _Forward(chain, draws, self._options(draws))
-        states = draws.first.new_zeros(len(draws.first), chain.long.size)
+        first = draws.first(len(draws.seeds))
+        run = _Forward(chain, draws, first, self._options(draws))
+        states = first.new_zeros(len(first), chain.long.size)
         count = sum(len(s.which) for row in sights for s in row)
         made = Pass(states, states.new_zeros(count), states.new_zeros(count))
         past: list[tuple[Tensor, Tensor]] = []
@@ -112,8 +122,8 @@ class Kalman:
 class _Forward:
     """A forward pass: the belief of the window that it has reached."""
 
-    def __init__(self, chain: Chain, draws: Draws, choices: list[Mixing]) -> None:
-        self.chain, self.draws, self.chooser = chain, draws, Chooser(choices)
+    def __init__(self, chain: Chain, draws: Draws, first: Tensor, choices: list[Mixing]) -> None:
+        self.chain, self.draws, self.first, self.chooser = chain, draws, first, Chooser(choices)
         self.belief: Belief | None = None
         self.share = choices[0].share
 
@@ -121,8 +131,8 @@ class _Forward:
         """To the next window."""
         draws, chain = self.draws, self.chain
         if self.belief is None:
-            center = draws.first.mean(0) if draws.center is None else draws.center
-            self.belief = Belief(draws.first, center, None if draws.closed is None else draws.closed.cov)
+            center = self.first.mean(0) if draws.center is None else draws.center
+            self.belief = Belief(self.first, center, None if draws.closed is None else draws.closed.cov)
             return
         before, rows = self.belief, chain.carried.rows
         shared = before.members[:, rows]
