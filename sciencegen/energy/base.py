@@ -103,7 +103,7 @@ class Energy(nn.Module, abc.ABC):
         closed form where all is Gaussian; else ``sampler`` walks :meth:`given`. A prior with draws of its own has
         another way.
         """
-        closed = None if self.networks() else self.gaussian()
+        closed = self.closed()
         if closed is not None:
             return closed.ahead(view, sampler)
         known, size = self.given(view), len(view.rest)
@@ -117,6 +117,10 @@ class Energy(nn.Module, abc.ABC):
         """The closed-form Gaussian inside: of a network, what it corrects; of a sum, the product. None without one."""
         known = self.information()
         return None if known is None else known.gaussian()
+
+    def closed(self) -> Any | None:
+        """The Gaussian that it is, all of it; None where something is beyond one."""
+        return None if self.networks() else self.gaussian()
 
     def gaussian_at(self, view: View, value: Tensor) -> Any | None:
         """:meth:`gaussian` of ``self.at(view, value)``, over the free coordinates."""

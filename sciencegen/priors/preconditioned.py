@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..calls import Plan, together
-from ..energy import Ahead, Evaluation, Information, Walk, level
+from ..energy import Evaluation, Information, level
 from ..exact import Gaussian
 from ..view import View
 from .base import Draw, Prior
@@ -67,9 +67,9 @@ class Preconditioned(Prior):
         sizes = [p.numel() for p in self.net.parameters()]
         return bool(sizes) and not any(sizes)
 
-    def ahead(self, view: View, sampler: Walk) -> Ahead:
-        """In closed form where it is its Gaussian, whatever it was trained with."""
-        return self.data.ahead(view, sampler) if self.plain else super().ahead(view, sampler)
+    def closed(self) -> Gaussian | None:
+        """The Gaussian that it is, where its network adds nothing."""
+        return self.gaussian() if self.plain else None
 
     def given(self, view: View) -> Preconditioned:
         """The energy of the other coordinates where ``view``'s are known clean, over the same state.

@@ -114,15 +114,9 @@ class Chain:
         start = index * (self.length - self.memory)
         return self._rows(start, start + self.length)
 
-    @cached_property
-    def seen(self) -> Layout:
-        """The layout of the horizon alone."""
-        return framed(self.layout, self.horizon)
-
-    @cached_property
-    def places(self) -> Tensor:
-        """Coordinates of the horizon in the long state."""
-        return self._rows(self.before, self.before + self.horizon)
+    def places(self, frames: int) -> Tensor:
+        """Coordinates of the first ``frames`` of the horizon in the long state."""
+        return self._rows(self.before, self.before + frames)
 
     @cached_property
     def frames(self) -> Tensor:
@@ -134,10 +128,13 @@ class Chain:
             found[index.flatten(1)] = steps[:, None].expand(-1, index[0].numel())
         return found
 
-    def sights(self, measure: Measurement, value: Tensor, noise: Tensor) -> list[list[Sight]]:
-        """What each window sees, frame by frame: each reading once, where all that it touches is known."""
-        found, offset = measure.of(self.seen)
-        index, touched = self.places[found.index], found.weight != 0
+    def sights(self, measure: Measurement, frames: int, value: Tensor, noise: Tensor) -> list[list[Sight]]:
+        """What each window sees, frame by frame: each reading once, where all that it touches is known.
+
+        ``measure`` is of the first ``frames`` of the horizon.
+        """
+        found, offset = measure.of(framed(self.layout, frames))
+        index, touched = self.places(frames)[found.index], found.weight != 0
         frame = torch.where(touched, self.frames[index], -1).amax(-1).clamp_min(0)
         return [list(self._window(k, index, found.weight, frame, value.double() - offset, noise.double()))
                 for k in range(self.count)]

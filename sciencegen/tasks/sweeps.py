@@ -13,18 +13,22 @@ Rauch, Tung and Striebel's smoother on members. All is exact where windows are G
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..observations import Observations
 from ..random import Streams, spares
 from .chains import Chain, Sight
 from .kalman import Belief, Chooser, Closed, Innovation, Mixing, options
 
-__all__ = ["Draws", "Kalman", "Pass"]
+__all__ = ["Draws", "Kalman", "Pass", "told_of"]
 
+NINETY = 1.6448536269514722  # standard deviations
 EXACT = Mixing(1.0, 1.0)
 
 
@@ -69,6 +73,27 @@ class Pass:
     expected: Tensor
     used: list[Mixing] = field(default_factory=list)
     size: list[float] = field(default_factory=list)
+
+
+def told_of(made: Pass, observations: Observations) -> dict[str, Any]:
+    """Of each part how what was read stands to what was expected, and of how many members this is worth; JSON-ready.
+
+    ``chi`` is the root mean square of the innovations in units of what was expected of them, one as it should be;
+    ``bias`` their mean in the same units; ``inside`` the share within the central nine tenths.
+    """
+    found: dict[str, Any] = {}
+    sizes = [len(readings.values) for readings in observations.readings.values()]
+    white = (made.gaps / made.expected).split(sizes)
+    for (name, readings), gaps in zip(observations.readings.items(), white):
+        found[name] = {"count": len(gaps), "chi": float(gaps.square().mean().sqrt()), "bias": float(gaps.mean()),
+                       "inside": float((gaps.abs() < NINETY).double().mean())}
+    effective = made.size or [math.nan]
+    return {"parts": found, "effective size": {"least": min(effective), "mean": sum(effective) / len(effective)},
+            "share": _mean([m.share for m in made.used]), "inflation": _mean([m.inflation for m in made.used])}
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 @dataclass(frozen=True)
