@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .states import States as States
     from .tasks import Constraint as Constraint
     from .tasks import Problem as Problem
+    from .tasks import assimilate as assimilate
     from .tasks import design as design
     from .tasks import forecast as forecast
     from .tasks import invert as invert
@@ -71,7 +72,7 @@ _FROM = {
     "result": ("Result",),
     "sample": ("Ancestral", "Euler", "Heun", "Multistep", "karras"),
     "states": ("States",),
-    "tasks": ("Constraint", "Problem", "design", "forecast", "invert"),
+    "tasks": ("Constraint", "Problem", "assimilate", "design", "forecast", "invert"),
     "train": ("Training", "train"),
 }
 _MODULES = ("compose", "io")

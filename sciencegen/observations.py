@@ -8,12 +8,18 @@ The file is HDF5 (or netCDF4, which is HDF5), in physical units::
     /a/...                   the same of any other part that was observed
     /truth/a, /truth/u       (n_x, n_y), optional: both parts where they are known, to score the answer
 
+Or it is a table, ``.csv``, with a row a reading: where (``time,x,y``, or some of them), of which part, what, and how well::
+
+    time,x,variable,observation,noise
+    0.25,1.5,u,0.83,0.1
+
 More generally there is a coordinate for each axis of the part that is longer than one, in the units of the prior's
 layout (:attr:`sciencegen.layout.Variable.coords`), or in units of the grid's index where that has none.
 """
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,6 +41,7 @@ from .measure import Measurement, Points
 __all__ = ["Observations", "Readings", "observe"]
 
 FIELDS = ("coordinates", "values", "noise")
+AXES, COLUMNS = ("time", "x", "y", "z"), ("variable", "observation", "noise")  # of a table
 
 
 @dataclass(frozen=True)
@@ -134,11 +141,13 @@ class Observations:
 
     @classmethod
     def load(cls, path: str | os.PathLike, isolated: bool = False) -> Observations:
-        """Read the file; FileNotFoundError if there is none, ValueError if it is not as this module says.
+        """Read the file, or the table; FileNotFoundError if there is none, ValueError if it is not as this module says.
 
         ``isolated``: a process of its own reads it first, as :func:`sciencegen.io.open` says.
         """
         path = Path(path)
+        if path.suffix == ".csv":
+            return cls(_table(path))
         if isolated:
             in_child(path, lambda beat: (cls.load(path), None)[1])
         if not path.exists():
@@ -181,6 +190,31 @@ def _read(file: Source, part: str) -> Readings:
         return Readings(*(file.numbers(f"{part}/{name}", n * k) for name, k in zip(FIELDS, (3, 1, 1))))
     except ValueError as error:
         raise ValueError(f"/{part}: {str(error).removeprefix(f'{file.path}: ')}") from error
+
+
+def _table(path: Path) -> dict[str, Readings]:
+    """The readings of a table, by part; ValueError with the line of what is wrong."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file, skipinitialspace=True)
+        names = [str(name).strip() for name in rows.fieldnames or ()]
+        rows.fieldnames = names
+        if missing := [name for name in COLUMNS if name not in names]:
+            raise ValueError(f"got {path} with the columns {names} and no '{missing[0]}'; expected "
+                             f"{', '.join((*AXES, *COLUMNS))}, as far as there are such axes")
+        axes = sorted((name for name in names if name not in COLUMNS), key=lambda name: (
+            AXES.index(name) if name in AXES else len(AXES), names.index(name)))
+        found: dict[str, list[list[float]]] = {}
+        for row in rows:
+            try:
+                numbers = [float(row[name]) for name in (*axes, "observation", "noise")]
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"got line {rows.line_num} of {path}, which is not all numbers ({error}); expected "
+                                 "one in each column but 'variable': leave out the sensors that read none") from error
+            found.setdefault(str(row["variable"]).strip(), []).append(numbers)
+    if not found:
+        raise ValueError(f"got {path} without a reading; expected a row for each")
+    numbers = {name: np.array(rows) for name, rows in found.items()}
+    return {name: Readings(rows[:, :-2], rows[:, -2], rows[:, -1]) for name, rows in numbers.items()}
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from .. import __version__
+from .assimilate import assimilate
 from .data import data
 from .design import design
 from .invert import invert
@@ -32,7 +33,7 @@ app = App(name="sciencegen", version=__version__, help="Inverse design by compos
           suppress_keyboard_interrupt=False)
 for command in (design, train, data):
     app.command(command)
-for function in (invert, verify, rerun, show):
+for function in (invert, assimilate, verify, rerun, show):
     app.command(function)
 
 PLAIN = {" into float": " into a number", " into int": " into a whole number"}  # Python's words and a user's

@@ -125,7 +125,7 @@ class Chain:
         for name in self.moving:
             index = self.long[name].index
             steps = torch.arange(len(index)) - self.before
-            found[index.flatten(1)] = steps[:, None].expand(-1, index[0].numel())
+            found[index.reshape(len(index), -1)] = steps[:, None]
         return found
 
     def sights(self, measure: Measurement, frames: int, value: Tensor, noise: Tensor) -> list[list[Sight]]:

@@ -15,6 +15,7 @@ https://doi.org/10.1175/1520-0493(2000)128<2905:AHEKFV>2.0.CO;2.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Sequence
@@ -48,25 +49,27 @@ class Mixing(NamedTuple):
     inflation: float
 
 
-@dataclass
 class Closed:
     """A Gaussian window prior's own recursion: the covariance of a window, given what was read, not what it says.
 
     Arguments:
-        whole: covariance of a window ``(n, n)``.
+        mean, whole: of a window, ``(n,)`` and ``(n, n)``.
         chain: whose windows.
     """
 
-    whole: Tensor
-    chain: Chain
-    cov: Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.cov = self.whole
+    def __init__(self, mean: Tensor, whole: Tensor, chain: Chain) -> None:
+        self.mean, self.whole, self.chain = mean, whole, chain
         known, free = self.chain.known.rows, self.chain.known.rest
         across = self.whole[free][:, known]
         self.gain = solved(self.whole[known][:, known], across.mT).mT
         self.rest = halved(self.whole[free][:, free] - self.gain @ across.mT)
+
+    def center(self, shared: Tensor) -> Tensor:
+        """The centre of the next window, where that of what it shares is ``shared``."""
+        known, free = self.chain.known.rows, self.chain.known.rest
+        found = torch.empty_like(self.mean)
+        found[known], found[free] = shared, self.mean[free] + self.gain @ (shared - self.mean[known])
+        return found
 
     def advanced(self, carried: Tensor) -> Tensor:
         """The covariance of the next window, where that of what it shares is ``carried``."""
@@ -184,7 +187,7 @@ def likelihood(cov: Tensor, gap: Tensor) -> float:
 
 def covariance_of(gaussian: Gaussian) -> Tensor:
     """Its dense covariance in float64, ``(n, n)``."""
-    gaussian = gaussian.double()
+    gaussian = copy.deepcopy(gaussian).double()
     variances = gaussian.variances
     return halved(gaussian.back(gaussian.modes(torch.eye(gaussian.center.numel()).double()) * variances))
 

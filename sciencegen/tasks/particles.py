@@ -61,20 +61,29 @@ class Particles:
                 steps.append(self._step(chain, now, draws, index))
                 now = self._moved(chain, steps[-1], sights[index], noise.at(index), made)
             else:
-                now = self._begun(now, sights[0], noise.at(0), made)
-            states[:, chain.rows(index)] = now[_spread(members, self.count)]
+                now = self._begun(chain, now, sights[0], noise.at(0), made)
+            rows = chain.rows(index)
+            fresh = torch.isin(chain.frames[rows], torch.tensor(chain.fresh(index))) if index else slice(0)
+            states[:, rows[fresh]] = now[_spread(members, self.count)][:, fresh]
         if smooth:
             self._back(chain, now, steps, draws.streams(members), states)
         return made
 
-    def _begun(self, first: Tensor, sights: list[Sight], noise: Streams, made: Pass) -> Tensor:
-        """Particles of the first window, chosen by what it sees."""
-        logs = first.new_zeros(len(first))
-        for sight in sights:
-            gap = sight.value - sight.read(first)
-            _tell(made, sight, gap, sight.noise**2, logs)
-            logs = logs - (gap / sight.noise).square().sum(-1) / 2
-        return first[self._chosen(logs, noise, made, bool(sights))]
+    def _begun(self, chain: Chain, first: Tensor, sights: list[Sight], noise: Streams, made: Pass) -> Tensor:
+        """Particles of the first window, chosen by what it sees, frame by frame."""
+        logs, rows, by_frame = first.new_zeros(len(first)), chain.rows(0), {sight.frame: sight for sight in sights}
+        chosen = self._chosen(logs, noise, made, False)
+        for frame in chain.fresh(0):
+            if frame in by_frame:
+                sight = by_frame[frame]
+                gap = sight.value - sight.read(first)
+                _tell(made, sight, gap, sight.noise**2, logs)
+                logs = logs - (gap / sight.noise).square().sum(-1) / 2
+                chosen = self._chosen(logs, noise, made, True)
+            here = (chain.frames[rows] == frame) | (chain.frames[rows] < 0)
+            some = chosen[_spread(len(made.states), self.count)]
+            made.states[:, rows[here]] = first[some][:, here]
+        return first[chosen]
 
     def _step(self, chain: Chain, windows: Tensor, draws: Draws, index: int) -> Step:
         shared = windows[:, chain.carried.rows]

@@ -66,7 +66,7 @@ def draws_of(problem: Problem, chain: Chain, window: Chain, sampler: Sampler, se
     exact = prior.closed() if chain is window else None
     inside = exact if exact is not None else prior.gaussian()
     structured = inside is not None and window is chain and chain.known.size <= LARGEST
-    closed = Closed(covariance_of(inside), chain) if structured else None
+    closed = Closed(inside.center.double().cpu(), covariance_of(inside), chain) if structured else None
     ahead = prior.ahead(window.known, sampler)
     like = _like(prior)
     places = _places(window, keep)
@@ -86,8 +86,12 @@ def draws_of(problem: Problem, chain: Chain, window: Chain, sampler: Sampler, se
         pieces = [_drawn(prior, exact, sampler, size, Streams(s), like) for s in noise.seeds.split(some)]
         return torch.cat(pieces).double().cpu()[:, keep]
 
-    center = exact.center.double().cpu() if exact is not None and structured and start is None else None
-    return Draws(seeds, first, forward, center, closed, _mean(prior, window.known, sampler, places, like))
+    center, cov = (None, None) if closed is None else (closed.mean, closed.whole)
+    if closed is not None and start is not None:
+        apart = start - start.mean(0)
+        center, cov = closed.center(start.mean(0)), closed.advanced(apart.mT @ apart / max(len(apart) - 1, 1))
+    mean = _mean(prior, window.known, sampler, places, like)
+    return Draws(seeds, first, forward, closed, center if exact is not None else None, cov, mean)
 
 
 def _drawn(prior: Energy, exact: Gaussian | None, sampler: Sampler, size: int, noise: Streams, like: Tensor) -> Tensor:

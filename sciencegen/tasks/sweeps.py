@@ -18,13 +18,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..observations import Observations
 from ..random import Streams, spares
 from .chains import Chain, Sight
-from .kalman import Belief, Chooser, Closed, Innovation, Mixing, options
+from .kalman import Belief, Chooser, Closed, Mixing, options
 
 __all__ = ["Draws", "Kalman", "Pass", "told_of"]
 
@@ -40,16 +39,18 @@ class Draws:
         seeds: of the members ``(M,)``.
         first: ``count -> members of the first window (count, n)``.
         ahead: ``(shared (N, g), index of the window) -> the rest (N, n - g)``, drawn.
-        center: of a window ``(n,)`` where all is Gaussian, in closed form; None else.
-        closed: the covariance's recursion, where the prior has a Gaussian inside.
+        closed: the recursion in closed form, where the prior has a Gaussian inside.
+        center, cov: of the first window ``(n,)`` and ``(n, n)``: the one where all is Gaussian, the other where
+            there is a recursion; else None.
         mean: ``shared (N, g) -> the rest (N, n - g)``, its conditional mean, where that is known.
     """
 
     seeds: Tensor
     first: Callable[[int], Tensor]
     ahead: Callable[[Tensor, int], Tensor]
-    center: Tensor | None = None
     closed: Closed | None = None
+    center: Tensor | None = None
+    cov: Tensor | None = None
     mean: Callable[[Tensor], Tensor] | None = None
 
     def streams(self, count: int) -> Streams:
@@ -157,12 +158,12 @@ class _Forward:
         draws, chain = self.draws, self.chain
         if self.belief is None:
             center = self.first.mean(0) if draws.center is None else draws.center
-            self.belief = Belief(self.first, center, None if draws.closed is None else draws.closed.cov)
+            self.belief = Belief(self.first, center, draws.cov)
             return
         before, rows = self.belief, chain.carried.rows
         shared = before.members[:, rows]
         members = self._joined(shared, draws.ahead(shared, index))
-        center = members.mean(0) if draws.center is None else self._center(before.center[rows])
+        center = members.mean(0) if draws.center is None else draws.closed.center(before.center[rows])
         cov = None if draws.closed is None else draws.closed.advanced(before.cov[rows[:, None], rows])
         self.belief = Belief(members, center, cov)
 
@@ -187,11 +188,6 @@ class _Forward:
     def regression(self) -> Tensor:
         """How the window answers to what it carries on."""
         return self.belief.regression(self.chain.carried.rows, self.share)
-
-    def _center(self, shared: Tensor) -> Tensor:
-        known, free = self.chain.known.rows, self.chain.known.rest
-        mean, gain = self.draws.center, self.draws.closed.gain
-        return self._joined(shared[None], (mean[free] + gain @ (shared - mean[known]))[None])[0]
 
     def _joined(self, shared: Tensor, rest: Tensor) -> Tensor:
         whole = shared.new_zeros(len(shared), self.chain.known.size)
