@@ -8,7 +8,7 @@ The file is HDF5 (or netCDF4, which is HDF5), in physical units::
     /a/...                   the same of any other part that was observed
     /truth/a, /truth/u       (n_x, n_y), optional: both parts where they are known, to score the answer
 
-Or it is a table, ``.csv``, with a row a reading: where (``time,x,y``, or some of them), of which part, what, and how well::
+Or it is a table, ``.csv``, a row a reading: where (``time,x,y``, or some of them), of which part, what, and how well::
 
     time,x,variable,observation,noise
     0.25,1.5,u,0.83,0.1

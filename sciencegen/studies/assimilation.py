@@ -97,7 +97,8 @@ def _maps(row: Any, value: Any, readings: Any) -> None:
     """Time across, space up; sensors as dots."""
     dim = value.dims[-1]
     up = value[dim].values if dim in value.coords else np.arange(value.sizes[dim])
-    for axis, field, look in ((row[0], value.mean("member"), "viridis"), (row[1], value.std("member", ddof=1), "magma")):
+    fields = value.mean("member"), value.std("member", ddof=1)
+    for axis, field, look in zip(row, fields, ("viridis", "magma")):
         shown = axis.pcolormesh(value["time"].values, up, field.values.T, shading="nearest", cmap=look)
         axis.figure.colorbar(shown, ax=axis)
         axis.set(xlabel="time", ylabel=dim)

@@ -8,9 +8,9 @@ Members ``x_i`` about a centre are moved by what is read, ``y = H x + e``, with 
 
 Where the members have the covariance ``C`` they then have the posterior's, without random numbers: "Ensemble Data
 Assimilation without Perturbed Observations" (Whitaker & Hamill, 2002),
-https://doi.org/10.1175/1520-0493(2002)130<1913:EDAWPO>2.0.CO;2. With few members ``C`` is a mixture of theirs, inflated,
-and of a closed form's: "A Hybrid Ensemble Kalman Filter-3D Variational Analysis Scheme" (Hamill & Snyder, 2000),
-https://doi.org/10.1175/1520-0493(2000)128<2905:AHEKFV>2.0.CO;2.
+https://doi.org/10.1175/1520-0493(2002)130<1913:EDAWPO>2.0.CO;2. With few members ``C`` is a mixture of theirs,
+inflated, and of a closed form's: "A Hybrid Ensemble Kalman Filter-3D Variational Analysis Scheme" (Hamill & Snyder,
+2000), https://doi.org/10.1175/1520-0493(2000)128<2905:AHEKFV>2.0.CO;2.
 """
 
 from __future__ import annotations

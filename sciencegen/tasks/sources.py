@@ -39,7 +39,7 @@ def told(prior: Energy, chain: Callable[[int], Chain], most: int, strict: bool) 
 
 
 def start_of(chain: Chain, known: Known, members: int) -> Tensor:
-    """What is known of the first window, from a history: unit-scale numbers ``(M, g)``, in the order of ``chain.known``.
+    """What a history says of the first window: unit-scale numbers ``(M, g)``, in the order of ``chain.known``.
 
     ValueError where it has other parts, too few frames, or neither one nor ``members`` members.
     """

@@ -64,7 +64,7 @@ class Pass:
 
     Arguments:
         states: of the long state ``(M, d)``.
-        gaps, expected: of each reading what it said less what was expected, and how far that should have been; ``(m,)``.
+        gaps, expected: of each reading what it said less what was expected, and its deviation; ``(m,)``.
         used: the mixture of covariances at each frame that was read.
         size: the effective number of members at each, of weights; the number of members where there are none.
     """
