@@ -25,7 +25,7 @@ from torch.nn import functional
 from .mlp import LevelFeatures
 from .places import Places
 
-__all__ = ["FieldUNet", "Numbers", "ramp", "wrap"]
+__all__ = ["FieldUNet", "Numbers", "folded", "ramp", "unfolded", "wrap"]
 
 READ = 32  # features that numbers are read off
 
@@ -56,11 +56,11 @@ class FieldUNet(nn.Module):
         both = [_coarsening(n, around, patch, halvings) for n, around in zip(grid, self.periodic, strict=True)]
         self.patch, stride = tuple(p for p, _ in both), tuple(s for _, s in both)
         self.pads = [-n % (p * s**halvings) for n, (p, s) in zip(grid, both)]
-        folded = math.prod(self.patch)
+        pixels = math.prod(self.patch)
         self.walls = [axis for axis, around in enumerate(self.periodic) if not around]
         self.numbers = Numbers(self.places.numbers, READ, features)
-        self.out = self.places.channels * folded
-        self.body = UNet((2 * self.places.channels + len(self.walls)) * folded,
+        self.out = self.places.channels * pixels
+        self.body = UNet((2 * self.places.channels + len(self.walls)) * pixels,
                          self.out + (READ if self.places.numbers else 0), hid_channels=tuple(channels),
                          hid_blocks=tuple(blocks), mod_features=features, norm="group",
                          groups=math.gcd(*channels, max(channels[0] // 4, 1)), spatial=len(grid), stride=stride)
@@ -77,8 +77,8 @@ class FieldUNet(nn.Module):
         level = self.numbers.tell(c, numbers, known)
         image = torch.cat([fields, there, *(ramp(fields, axis) for axis in self.walls)], 1)
         image = functional.pad(image, [end for pad in reversed(self.pads) for end in (0, pad)])
-        told = self.body(_folded(image, self.patch), level)
-        image = _unfolded(told[:, : self.out], self.patch)
+        told = self.body(folded(image, self.patch), level)
+        image = unfolded(told[:, : self.out], self.patch)
         image = image[(..., *(slice(n) for n in self.places.sizes))]
         return self.places.together(image, self.numbers.say(told[:, self.out:].flatten(2).mean(-1), level))
 
@@ -149,7 +149,7 @@ def wrap(conv: nn.Conv1d | nn.Conv2d | nn.Conv3d, periodic: Sequence[bool]) -> N
         conv.register_forward_pre_hook(_Around([pad for pad in reversed(pads) for _ in (0, 1)]))
 
 
-def _folded(image: Tensor, patch: Sequence[int]) -> Tensor:
+def folded(image: Tensor, patch: Sequence[int]) -> Tensor:
     """Patches of pixels as channels, ``(N, C, *grid)`` to ``(N, C * patch, *grid / patch)``."""
     count = len(patch)
     split = image.reshape(*image.shape[:2], *(m for n, p in zip(image.shape[2:], patch) for m in (n // p, p)))
@@ -157,8 +157,8 @@ def _folded(image: Tensor, patch: Sequence[int]) -> Tensor:
     return split.permute(order).flatten(1, 1 + count)
 
 
-def _unfolded(image: Tensor, patch: Sequence[int]) -> Tensor:
-    """The inverse of :func:`_folded`."""
+def unfolded(image: Tensor, patch: Sequence[int]) -> Tensor:
+    """The inverse of :func:`folded`."""
     count, coarse = len(patch), image.shape[2:]
     split = image.reshape(len(image), -1, *patch, *coarse)
     order = [0, 1, *(k + i for i in range(count) for k in (2 + count, 2))]

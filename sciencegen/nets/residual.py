@@ -6,8 +6,9 @@ normalisation, whose statistics a roll-out would carry from frame to frame. Wher
 next frame of a field, it learns more in equal time than a U-Net (:mod:`sciencegen.nets.fields`); what happens further
 away than its convolutions reach it cannot know.
 
-Each axis is padded in its own way: where ends meet, with what is there, so that shifts commute with the network
-exactly; at walls, with zeros, and a ramp from -1 to 1 says where a point is. Noise level and numbers *modulate*: they
+Points of a patch may be channels from the start: where a field is smooth on its grid, half the points along an axis, of
+twice as many numbers each, see twice as far at half the cost. Each axis is padded in its own way: where ends meet, with
+what is there, so that shifts by whole patches commute with the network exactly; at walls, with zeros, and a ramp from -1 to 1 says where a point is. Noise level and numbers *modulate*: they
 scale and shift the features of every block.
 """
 
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .fields import Numbers, ramp, wrap
+from .fields import Numbers, folded, ramp, unfolded, wrap
 from .places import Places
 
 __all__ = ["FieldResNet"]
@@ -39,20 +40,23 @@ class FieldResNet(nn.Module):
         width: features.
         blocks: of two convolutions each.
         kernel: points that a convolution sees along an axis; odd.
+        patch: points along the side of a patch.
         features: numbers that tell a block the noise level and the state's numbers.
         vector: numbers of noise for the whole state, which come with the noise level (:class:`Stepper`'s).
         dropout: share of the features between a block's convolutions that a training step leaves out.
 
     Raises:
-        ValueError: a part that does not fit the grid; an even kernel.
+        ValueError: a part that does not fit the grid; an even kernel; an axis that is not made of whole patches.
     """
 
     def __init__(self, shapes: Sequence[Sequence[int]], axes: Sequence[Sequence[int]], grid: Sequence[int],
-                 periodic: Sequence[bool], width: int = 64, blocks: int = 4, kernel: int = 5, features: int = 64,
-                 vector: int = 0, dropout: float = 0.0) -> None:
+                 periodic: Sequence[bool], width: int = 64, blocks: int = 4, kernel: int = 5, patch: int = 1,
+                 features: int = 64, vector: int = 0, dropout: float = 0.0) -> None:
         super().__init__()
         if kernel % 2 == 0:
             raise ValueError(f"got kernel={kernel}; expected an odd number of points, as 3 or 5")
+        if any(n % patch for n in grid):
+            raise ValueError(f"got patch={patch} for a grid of {tuple(grid)}; expected what divides its sizes")
         self.places, self.periodic = Places(shapes, axes, grid), tuple(map(bool, periodic))
         self.walls = [axis for axis, around in enumerate(self.periodic) if not around]
         self.numbers = Numbers(self.places.numbers, READ, features, vector)
@@ -63,22 +67,24 @@ class FieldResNet(nn.Module):
             wrap(made, self.periodic)
             return made
 
-        self.enter = layer(2 * self.places.channels + len(self.walls), width)
+        self.patch, whole = (patch,) * len(grid), patch ** len(grid)
+        self.out = self.places.channels * whole
+        self.enter = layer((2 * self.places.channels + len(self.walls)) * whole, width)
         self.blocks = nn.ModuleList(ResidualBlock(layer(width, width), layer(width, width), features, dropout)
                                     for _ in range(blocks))
-        self.leave = layer(width, self.places.channels + (READ if self.places.numbers else 0))
-        nn.init.zeros_(self.leave.weight[: self.places.channels])
-        nn.init.zeros_(self.leave.bias[: self.places.channels])
+        self.leave = layer(width, self.out + (READ if self.places.numbers else 0))
+        nn.init.zeros_(self.leave.weight[: self.out])
+        nn.init.zeros_(self.leave.bias[: self.out])
 
     def forward(self, u: Tensor, c: Tensor, keep: Tensor) -> Tensor:
         """``u, keep (N, n)``, ``c (N, 1 + vector)`` to ``(N, n)``."""
         (fields, numbers), (there, known) = self.places.apart(u), self.places.apart(keep)
         level = self.numbers.tell(c, numbers, known)
-        h = self.enter(torch.cat([fields, there, *(ramp(fields, axis) for axis in self.walls)], 1))
+        h = self.enter(folded(torch.cat([fields, there, *(ramp(fields, axis) for axis in self.walls)], 1), self.patch))
         for block in self.blocks:
             h = block(h, level)
-        image, read = self.leave(h).tensor_split([self.places.channels], 1)
-        return self.places.together(image, self.numbers.say(read.flatten(2).mean(-1), level))
+        image, read = self.leave(h).tensor_split([self.out], 1)
+        return self.places.together(unfolded(image, self.patch), self.numbers.say(read.flatten(2).mean(-1), level))
 
 
 class ResidualBlock(nn.Module):

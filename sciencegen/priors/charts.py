@@ -58,6 +58,10 @@ class Chart(nn.Module, abc.ABC):
         """A direction of the free coordinates ``(*B, f)`` as one of the state, ``(*B, size)``."""
         return v
 
+    def known(self, noise: Tensor) -> Tensor:
+        """``noise (*B, n)`` on what is given, in the standard deviation of each coordinate, as a direction."""
+        return torch.zeros_like(self.part(noise))
+
     def held(self, x: Tensor) -> Tensor:
         """The same state, along whose known coordinates there is no gradient."""
         return x
@@ -142,6 +146,9 @@ class Given(Chart):
 
     def back(self, v: Tensor) -> Tensor:
         return scatter(v, self.exact.free, self.size)
+
+    def known(self, noise: Tensor) -> Tensor:
+        return scatter(self.scale * gather(noise, self.exact.rows), self.exact.rows, self.size)
 
     def held(self, x: Tensor) -> Tensor:
         return x.index_copy(-1, self.exact.rows, gather(x, self.exact.rows).detach())

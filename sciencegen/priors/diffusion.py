@@ -24,9 +24,12 @@ from ..calls import Answers, Call, Plan
 from ..energy import Evaluation, level, score_only
 from ..exact import Gaussian
 from .charts import Chart
+from .contexts import Context
 from .preconditioned import Part, Preconditioned
 
 __all__ = ["Denoiser", "EnergyNet"]
+
+_CLEAN = Context()
 
 
 class Denoiser(Preconditioned):
@@ -59,8 +62,8 @@ class EnergyNet(Preconditioned):
     exact = True
 
     def __init__(self, net: nn.Module, data: Gaussian, marginals: Sequence[Part] = (), lowest: float = 2e-3,
-                 given: Sequence[Part] = (), chart: Chart | None = None) -> None:
-        super().__init__(self.around(net), data, marginals, lowest, given, chart)
+                 given: Sequence[Part] = (), chart: Chart | None = None, context: Context = _CLEAN) -> None:
+        super().__init__(self.around(net), data, marginals, lowest, given, chart, context)
 
     @classmethod
     def around(cls, net: nn.Module) -> nn.Module:

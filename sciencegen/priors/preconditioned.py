@@ -21,10 +21,12 @@ from ..exact import Gaussian
 from ..view import View
 from .base import Draw, Prior
 from .charts import Chart, Given, Marginal, Whole
+from .contexts import Context
 
 __all__ = ["Part", "Preconditioned"]
 
 Part = View | Sequence[int]
+_CLEAN = Context()
 
 
 class Preconditioned(Prior):
@@ -37,18 +39,19 @@ class Preconditioned(Prior):
         lowest: smallest noise level; below it the energy is the one at ``lowest``.
         given: parts of which it is trained to know the others' energy, where the part is known clean.
         chart: which of them this energy is; set by :meth:`marginal` and :meth:`given`.
+        context: how it meets what is given in training.
 
     Raises:
         ValueError: a part has coordinates that the state has not, or one twice; ``lowest`` is not above zero.
     """
 
     def __init__(self, net: nn.Module, data: Gaussian, marginals: Sequence[Part] = (), lowest: float = 2e-3,
-                 given: Sequence[Part] = (), chart: Chart | None = None) -> None:
+                 given: Sequence[Part] = (), chart: Chart | None = None, context: Context = _CLEAN) -> None:
         super().__init__()
         count = data.center.numel()
         if not 0 < lowest < 1e6:
             raise ValueError(f"got lowest={lowest}; expected a noise level above zero, as 2e-3")
-        self.net, self.data, self.lowest = net, data, lowest
+        self.net, self.data, self.lowest, self.context = net, data, lowest, context
         self.marginals, self.conditions = ([_rows(part, count) for part in parts] for parts in (marginals, given))
         self.chart = Whole(data) if chart is None else chart
         self.size, self.parts = self.chart.size, 1 + len(self.marginals) + len(self.conditions)
@@ -82,29 +85,42 @@ class Preconditioned(Prior):
         return self._charted(Given(self.data, view, self.lowest))
 
     def _charted(self, chart: Chart) -> Preconditioned:
-        return type(self)(self.net, self.data, self.marginals, self.lowest, self.conditions, chart)
+        return type(self)(self.net, self.data, self.marginals, self.lowest, self.conditions, chart, self.context)
 
     def plan_loss(self, clean: Tensor, draw: Draw) -> Plan:
         """Denoising errors ``(b,)``: of the joint where ``draw.part`` is 0, then of each marginal, then of each given.
 
-        Whatever is in a batch, it costs one call of the network. See :meth:`plan_error`.
+        Whatever is in a batch, it costs one call of the network. See :meth:`plan_error` and :class:`Context`.
         """
         heres = [(draw.part == k).nonzero()[:, 0] for k in range(self.parts)]
-        errors = [self._part(k).plan_error(clean[here], draw.sigma[here], draw.noise[here])
+        errors = [self._plan_rows(k, clean[here], Draw(*(part[here] for part in draw)))
                   for k, here in enumerate(heres) if len(here)]
         place = torch.cat(heres).argsort()
         return together(errors).then(lambda found: torch.cat(found)[place])
 
-    def plan_error(self, whole: Tensor, sigma: Tensor, noise: Tensor) -> Plan:
+    def _plan_rows(self, index: int, clean: Tensor, draw: Draw) -> Plan:
+        """:meth:`plan_error` of rows of one kind, those in which something is given as the context has them."""
+        part = self._part(index)
+        if index <= len(self.marginals):
+            return part.plan_error(clean, draw.sigma, draw.noise)
+        blank = self.context.blank(draw)
+        sigma = torch.where(blank, self.context.high, draw.sigma)
+        return part.plan_error(clean, sigma, draw.noise, self.context.size(draw), blank)
+
+    def plan_error(self, whole: Tensor, sigma: Tensor, noise: Tensor, size: Tensor | float = 0.0,
+                   blank: Tensor | None = None) -> Plan:
         """``|mean(clean + sigma noise) - clean|^2`` over the free coordinates, whitened by their Gaussian, ``(*B,)``.
 
-        ``whole, noise (*B, n)`` are of the joint state, of which a marginal takes its part; what is given stays clean.
+        ``whole, noise (*B, n)`` are of the joint state, of which a marginal takes its part; what is given has noise of
+        ``size (*B, 1)`` in its own standard deviations. Rows that are ``blank (*B, 1)`` start from zero.
         One means no better than the Gaussian. A direction in which the data hardly vary, by less than ``lowest / 10``,
         counts less, and one in which they do not, not at all.
         """
         sigma, chart, base = level(sigma, whole).clamp_min(self.lowest), self.chart, self.chart.base
         clean = chart.part(whole)
-        x = clean + sigma * chart.back(chart.free(chart.part(noise)))
+        start = clean if blank is None else torch.where(blank, clean - chart.back(chart.free(clean)), clean)
+        level_noise = sigma if blank is None else torch.where(blank, 0.0, sigma)
+        x = start + level_noise * chart.back(chart.free(chart.part(noise))) + size * chart.known(noise)
 
         def error(found: Evaluation) -> Tensor:
             off = base.modes(chart.free(x + sigma**2 * found.score - clean))
@@ -134,7 +150,8 @@ class Preconditioned(Prior):
         """Its settings, JSON-ready; ValueError for a part of what a network knows, which is saved with the whole."""
         if self.chart.name:
             raise ValueError(f"got {self!r}, a part of what its network knows; expected the energy of the whole state")
-        return {"marginals": self.marginals, "lowest": self.lowest, "given": self.conditions}
+        context = {} if self.context == _CLEAN else {"context": self.context.config()}
+        return {"marginals": self.marginals, "lowest": self.lowest, "given": self.conditions, **context}
 
     def tensors(self, half: bool = False) -> dict[str, Tensor]:
         """The Gaussian; axes of low rank may be in 16 bits, as loading makes them orthonormal again."""
@@ -144,10 +161,11 @@ class Preconditioned(Prior):
     @classmethod
     def build(cls, config: Mapping[str, Any], net: nn.Module, tensors: Mapping[str, Tensor]) -> Preconditioned:
         """The prior of which these are :meth:`config` and :meth:`tensors`, with this network."""
-        if unknown := config.keys() - {"marginals", "lowest", "given"}:
-            raise TypeError(f"got the setting '{min(unknown)}'; expected marginals, lowest and given")
+        if unknown := config.keys() - {"marginals", "lowest", "given", "context"}:
+            raise TypeError(f"got the setting '{min(unknown)}'; expected marginals, lowest, given and context")
         data = Gaussian.from_state({k.removeprefix("data."): v for k, v in tensors.items()})
-        return cls(net, data, config["marginals"], config["lowest"], config.get("given", ()))
+        context = Context(**config.get("context", {}))
+        return cls(net, data, config["marginals"], config["lowest"], config.get("given", ()), context=context)
 
     def gaussian(self) -> Gaussian | None:
         """The one that the network corrects; None where something is given (:meth:`gaussian_at`)."""

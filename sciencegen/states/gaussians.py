@@ -7,6 +7,7 @@ Which one is best depends on the data, and held-out rows tell: :func:`candidates
 - :func:`low_rank`: the leading axes of the covariance of all parts together.
 - :func:`low_rank_by_part`: the leading axes of each part, with the covariance between them, and for each part a
   variance beyond them. Of a rough field that variance is not small, and not to be mixed up with a smooth one's.
+- :func:`markov`: for windows of frames, a chain in time (:mod:`sciencegen.states.markov`).
 - :func:`spectral`: the covariance by wave number along periodic axes. Where the law of the data is invariant under
   shifts, Fourier modes of different wave numbers are uncorrelated, so that a row of ``K`` grid points says ``K`` times
   what it says of a general covariance: with few rows the estimate is far better. Its leading modes, as real waves, are
@@ -23,15 +24,18 @@ import torch
 from torch import Tensor
 
 from ..exact import Gaussian
+from .markov import Frames
 from .states import States
 from .waves import Waves
 
-__all__ = ["by_part", "candidates", "low_rank", "low_rank_by_part", "spectral", "unit"]
+__all__ = ["by_part", "candidates", "low_rank", "low_rank_by_part", "markov", "spectral", "unit"]
 
-NUMBERS, LEAST = 2**25, 512  # in the rows that an estimate looks at, and how many rows at least
+NUMBERS, LEAST, MOST = 2**25, 512, 2**14  # in the rows that an estimate looks at; how many rows at least and at most
 CHUNK = 64
 AXES, FEWEST = 2**24, 16  # numbers in the axes of a candidate, which a model stores, and how many axes at least
 RANK = 256
+DENSE = 1024  # numbers of a state of which a chain's covariance is dense
+RIDGES = (1e-4, 1e-3, 1e-2, 0.1)  # of a chain's regression, in the mean variance of what is regressed on
 FLOOR = 1e-6  # of a variance, in units of the layout
 
 
@@ -64,6 +68,14 @@ def spectral(states: States, axes: Sequence[str], rank: int = RANK) -> Gaussian:
     return _spectral(_rows(states), Waves.of(states.layout, axes), rank)
 
 
+def markov(states: States, ridge: float = 0.0, single: bool = False) -> Gaussian:
+    """A chain in time (:mod:`sciencegen.states.markov`), by wave number where axes are periodic.
+
+    ``single`` leaves one variance a part beyond the regression. ValueError unless a part moves over two frames or more.
+    """
+    return _markov(_rows(states), states, ridge, single)
+
+
 def candidates(states: States, rank: int = RANK) -> dict[str, Gaussian]:
     """Every Gaussian that can be estimated from these states, by its name; ``by wave number`` if axes are periodic.
 
@@ -81,12 +93,12 @@ def candidates(states: States, rank: int = RANK) -> dict[str, Gaussian]:
             found["low rank by part"] = _low_rank_by_part(rows, sizes, each)
     if states.periodic:
         found["by wave number"] = _spectral(rows, Waves.of(states.layout, states.periodic), rank)
-    return found
+    return found | _chains(rows, states, rank)
 
 
 def _rows(states: States) -> Tensor:
     """Rows that an estimate looks at, evenly over all versions of all windows."""
-    count = min(len(states.train), max(NUMBERS // states.layout.size, LEAST))
+    count = min(len(states.train), max(NUMBERS // states.layout.size, LEAST), MOST)
     index = torch.linspace(0, len(states.train) - 1, count, dtype=torch.float64).round().long()
     return torch.cat([states.train.some(part.tolist()) for part in index.split(CHUNK)])
 
@@ -124,12 +136,48 @@ def _low_rank_by_part(rows: Tensor, sizes: Sequence[int], rank: int) -> Gaussian
 
 def _spectral(rows: Tensor, waves: Waves, rank: int) -> Gaussian:
     mean = waves.level(rows.mean(0, dtype=torch.float64))
-    products = 0.0
+    return _of_waves(mean, waves, _products(rows, mean, waves), rank)
+
+
+def _products(rows: Tensor, mean: Tensor, waves: Waves) -> Tensor:
+    """Covariances by wave number ``(K, C + m, C + m)``."""
+    products = torch.zeros(())
     for part in rows.split(CHUNK):
         spectrum = waves.spectrum(part - mean)
         products = products + torch.einsum("bkc,bkd->kcd", spectrum, spectrum.conj())
-    variances, modes, rest = waves.leading(products / max(len(rows) - 1, 1), rank)
+    return products / max(len(rows) - 1, 1)
+
+
+def _of_waves(mean: Tensor, waves: Waves, cov: Tensor, rank: int) -> Gaussian:
+    variances, modes, rest = waves.leading(cov, rank)
     return Gaussian(mean.float(), (torch.cat([variances, rest[None]]) + FLOOR).float(), modes.float())
+
+
+def _chains(rows: Tensor, states: States, rank: int) -> dict[str, Gaussian]:
+    """Chains in time by name; of large states only by wave number, as others would be dense."""
+    if Frames.of(states.layout) is None or not min(rows.shape) > 2:
+        return {}
+    if states.periodic:
+        return {"Markov by wave number": _markov(rows, states, 0.0, False, rank)}
+    if states.layout.size > DENSE:
+        return {}
+    return {f"Markov, ridge {ridge:g}": _markov(rows, states, ridge, False) for ridge in RIDGES}
+
+
+def _markov(rows: Tensor, states: States, ridge: float, single: bool, rank: int = RANK) -> Gaussian:
+    frames = Frames.of(states.layout)
+    if frames is None:
+        raise ValueError(f"got {states.layout}; expected parts with two frames or more, 'time' their first axis")
+    mean = frames.mean(rows.mean(0, dtype=torch.float64))
+    if not states.periodic:
+        cov = frames.chained(torch.cov(rows.double().mT), ridge, single)
+        return Gaussian(mean.float(), (cov + FLOOR * torch.eye(len(cov))).float())
+    waves = Waves.of(states.layout, states.periodic)
+    mean = waves.level(mean)
+    cov = frames.through(waves.channels).chained(_products(rows, mean, waves), ridge, single)
+    if len(mean) <= DENSE:
+        return Gaussian(mean.float(), (waves.dense(cov) + FLOOR * torch.eye(len(mean))).float())
+    return _of_waves(mean, waves, cov, rank)
 
 
 def _sizes(states: States) -> list[int]:

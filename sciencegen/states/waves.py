@@ -8,6 +8,7 @@ Reference: "Time Series: Data Analysis and Theory" (Brillinger, 2001), https://d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,6 +70,31 @@ class Waves:
         flat = x.clone()
         flat[self.fields] = x[self.fields].flatten(1).mean(1).reshape(-1, *[1] * len(self.grid)).expand_as(self.fields)
         return flat
+
+    @property
+    def channels(self) -> Tensor:
+        """Which of the ``C + m`` channels each coordinate is of, ``(d,)``."""
+        count = len(self.fields)
+        found = torch.zeros(self.fields.numel() + len(self.others), dtype=torch.long)
+        found[self.fields] = torch.arange(count).reshape(-1, *[1] * len(self.grid)).expand_as(self.fields)
+        found[self.others] = count + torch.arange(len(self.others))
+        return found
+
+    def dense(self, cov: Tensor) -> Tensor:
+        """The covariance ``(d, d)`` of a state, of those by wave number ``cov (K, C + m, C + m)``."""
+        cov, count, places = self._symmetric(cov), len(self.fields), torch.arange(self.fields[0].numel())
+        axes = tuple(range(len(self.grid)))
+        apart = torch.fft.ifftn(cov[:, :count, :count].unflatten(0, self.grid), dim=axes).real.flatten(0, len(axes) - 1)
+        where = torch.stack(torch.unravel_index(places, self.grid))
+        gap = (where[:, :, None] - where[:, None]) % torch.tensor(self.grid)[:, None, None]
+        gap = (gap * torch.tensor([math.prod(self.grid[i + 1:]) for i in axes])[:, None, None]).sum(0)
+        fields, found = self.fields.flatten(1), torch.zeros(2 * (self.fields.numel() + len(self.others),)).double()
+        found[fields[:, :, None, None], fields[None, None]] = apart[gap].permute(2, 0, 3, 1)
+        found[self.others[:, None], self.others] = cov[0, count:, count:].real
+        across = (cov[0, count:, :count].real / len(places) ** 0.5)[:, :, None].expand(-1, -1, len(places)).flatten(1)
+        found[self.others[:, None], fields.flatten()] = across
+        found[fields.flatten()[:, None], self.others] = across.mT
+        return found
 
     def leading(self, cov: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
         """Variances ``(k,)`` and axes ``(d, k)`` of the largest real waves of ``cov (K, C + m, C + m)``; the mean rest.
