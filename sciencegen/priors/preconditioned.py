@@ -21,7 +21,7 @@ from ..exact import Gaussian
 from ..view import View
 from .base import Draw, Prior
 from .charts import Chart, Given, Marginal, Whole
-from .contexts import Context
+from .contexts import Balance, Context
 
 __all__ = ["Part", "Preconditioned"]
 
@@ -55,6 +55,7 @@ class Preconditioned(Prior):
         self.marginals, self.conditions = ([_rows(part, count) for part in parts] for parts in (marginals, given))
         self.chart = Whole(data) if chart is None else chart
         self.size, self.parts = self.chart.size, 1 + len(self.marginals) + len(self.conditions)
+        self.balance = Balance(self.parts) if context.balanced and not self.chart.name else None
         self._known: dict[int, Preconditioned] = {}
 
     def marginal(self, view: View) -> Preconditioned:
@@ -96,14 +97,24 @@ class Preconditioned(Prior):
         errors = [self._plan_rows(k, clean[here], Draw(*(part[here] for part in draw)))
                   for k, here in enumerate(heres) if len(here)]
         place = torch.cat(heres).argsort()
-        return together(errors).then(lambda found: torch.cat(found)[place])
+        plan = together(errors).then(lambda found: torch.cat(found)[place])
+        if self.balance is None:
+            return plan
+        return plan.then(lambda loss: self.balance(loss, draw, self._blank(draw)))
+
+    def _blank(self, draw: Draw) -> Tensor:
+        """Which rows ``(b, 1)`` start from nothing."""
+        return self.context.blank(draw) & (draw.part[:, None] > len(self.marginals))
+
+    def groups(self) -> list[list[nn.Parameter]]:
+        return super().groups() + ([] if self.balance is None else [[*self.balance.parameters()]])
 
     def _plan_rows(self, index: int, clean: Tensor, draw: Draw) -> Plan:
         """:meth:`plan_error` of rows of one kind, those in which something is given as the context has them."""
         part = self._part(index)
         if index <= len(self.marginals):
             return part.plan_error(clean, draw.sigma, draw.noise)
-        blank = self.context.blank(draw)
+        blank = self._blank(draw)
         sigma = torch.where(blank, self.context.high, draw.sigma)
         return part.plan_error(clean, sigma, draw.noise, self.context.size(draw), blank)
 

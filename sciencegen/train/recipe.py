@@ -14,7 +14,6 @@ from ..exact import Gaussian
 from ..layout import Layout, View
 from ..priors import Denoiser
 from ..priors.base import Prior
-from ..priors.contexts import Context
 from ..recipe import Recipe
 from .schedule import Levels
 
@@ -68,7 +67,6 @@ class Training:
         marginals: groups of parts that are to be known alone.
         given: groups of parts that are to be known clean, where the others are asked for; the :func:`contexts` of a
             forecast unless given, none where no part has an axis of time.
-        context: how what is given is met: noise on it, and how often nothing else is known.
         steps, minutes: in total; 10 minutes where neither is said.
         width: of the network that is chosen.
         levels, batch, rate, decay, precision, seed, every: as in :func:`fit`.
@@ -83,7 +81,6 @@ class Training:
     gaussian: Gaussian | None = None
     marginals: tuple[tuple[Part, ...], ...] = ()
     given: tuple[tuple[Part, ...], ...] | None = None
-    context: Context = Context()  # frozen
     steps: int | None = None
     minutes: float | None = None
     width: int | None = None

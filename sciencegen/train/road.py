@@ -73,7 +73,7 @@ def train(states: Data, how: Training | None = None, out: str | os.PathLike = "r
 
 def _prior(how: Training, layout: Layout, choice: Choice, net: nn.Module) -> Prior:
     marginals, given = how.views(layout)
-    return how.kind(net, choice.gaussian, marginals, how.levels.low, given, context=how.context)
+    return how.kind(net, choice.gaussian, marginals, how.levels.low, given)
 
 
 def _model(states: Data, how: Training, choice: Choice, recipe: Recipe, trained: Trained) -> Model:
