@@ -205,16 +205,19 @@ class Refine(Sampler):
     deterministic, which then cost a few calls.
 
     Arguments:
-        sigmas: falling levels above zero, numbers or a tensor; the path ends at zero.
+        sigmas: falling levels above zero; the path ends at zero.
     """
 
-    sigmas: Tensor | Sequence[float]
-
     def __post_init__(self) -> None:
-        levels = torch.as_tensor(self.sigmas, dtype=None if isinstance(self.sigmas, Tensor) else torch.float32)
-        end = levels.new_zeros(0 if levels.numel() and levels.flatten()[-1] == 0 else 1)
-        object.__setattr__(self, "sigmas", torch.cat([levels.reshape(-1), end]))
+        levels = self.sigmas.reshape(-1)
+        ends = bool(len(levels)) and not levels[-1]
+        object.__setattr__(self, "sigmas", levels if ends else torch.cat([levels, levels.new_zeros(1)]))
         super().__post_init__()
+
+    @classmethod
+    def at(cls, *levels: float) -> Refine:
+        """The sampler of these levels as numbers."""
+        return cls(torch.tensor(levels))
 
     def start(self, count: int, size: int, seeds: Tensor | None = None, device: torch.device | str = "cpu") -> Tensor:
         """Zeros ``(count, size)``."""

@@ -16,8 +16,9 @@ X = Layout(x=(5,))["x"]
 KNOWN = X[:2]
 
 
-def prior(context=Context(), net=None):
-    return Denoiser(net or awake(MLP(5, 8, 1)), Gaussian(normal(5), covariance(5)), given=[KNOWN], context=context).double()
+def prior(context=None, net=None):
+    gaussian = Gaussian(normal(5), covariance(5))
+    return Denoiser(net or awake(MLP(5, 8, 1)), gaussian, given=[KNOWN], context=context or Context()).double()
 
 
 def draw(count, part=1, uniform=0.3):
@@ -52,6 +53,23 @@ def test_blank_rows_start_from_zero_at_the_highest_level_and_teach_the_mean():
     exact = Gaussian(normal(5), covariance(5)).given(KNOWN)
     off = exact.rest.modes(rows[:, 2:] - exact.center(rows))
     close(found, (off.square() / exact.rest.variances).mean(-1), 1e-4)
+
+
+def test_a_balanced_loss_is_least_where_its_weights_are_the_losses_of_their_level():
+    """exp of the learned weight is then the loss, and each counts as one with the logarithm of what it was."""
+    ours, rows, given = prior(Context(balanced=True)), normal(6, 5, seed=2), draw(6)
+    plain = prior().plan_loss(rows, given).run()
+    close(ours.plan_loss(rows, given).run(), plain, 1e-12)
+    loss = torch.tensor([0.01], dtype=D)
+    table = ours.balance.table
+    balanced = ours.balance(loss, draw(1), torch.ones(1, 1, dtype=torch.bool))
+    (slope,) = torch.autograd.grad(balanced.sum(), table)
+    assert int((slope != 0).sum()) == 1, "rows that start from nothing have a weight of their own"
+    with torch.no_grad():
+        table[slope != 0] = loss.log() / 30.0
+    again = ours.balance(loss, draw(1), torch.ones(1, 1, dtype=torch.bool))
+    close(again, 1 + loss.log(), 1e-6)
+    close(torch.autograd.grad(again.sum(), table)[0], torch.zeros_like(table), 1e-6)
 
 
 def test_what_is_said_and_read_again_is_the_same():

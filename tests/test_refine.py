@@ -20,7 +20,7 @@ def test_one_level_is_tweedies_mean_from_zero_whatever_the_seeds():
 
 
 def test_numbers_and_tensors_are_the_same_levels_and_the_path_ends_at_zero():
-    assert Refine((50.0, 0.5)).levels == Refine(torch.tensor([50.0, 0.5, 0.0])).levels == [50.0, 0.5, 0.0]
+    assert Refine.at(50.0, 0.5).levels == Refine(torch.tensor([50.0, 0.5, 0.0])).levels == [50.0, 0.5, 0.0]
 
 
 def test_a_draw_is_the_path_from_its_start():
@@ -58,4 +58,4 @@ def test_variances_are_too_small_by_what_the_recursion_says_and_nothing_where_no
 @pytest.mark.parametrize("levels", [(), (0.0,), (1.0, 2.0), (-1.0,), (1.0, float("nan"))], ids=str)
 def test_bad_levels_are_refused(levels):
     with pytest.raises(ValueError, match="expected two or more falling noise levels"):
-        Refine(levels)
+        Refine.at(*levels)

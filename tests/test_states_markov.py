@@ -1,4 +1,4 @@
-"""Markov Gaussians of windows: a chain's covariance stays what it is, few windows say as much, waves are dense fields."""
+"""Markov Gaussians of windows: a chain's covariance stays what it is, along rings by wave number too."""
 
 import numpy as np
 import pytest

@@ -18,7 +18,6 @@ Reference: "Multivariate Time Series Analysis" (Wei, 2019), https://doi.org/10.1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,7 +60,8 @@ class Frames:
     def through(self, channels: Tensor) -> Frames:
         """The same where coordinate ``i`` is of channel ``channels[i]``: each channel once."""
         moving = torch.stack([channels[frame].unique() for frame in self.moving])
-        parts = torch.zeros(int(channels.max()) + 1, dtype=torch.long).index_copy(0, channels[self.moving[0]], self.parts)
+        parts = torch.zeros(int(channels.max()) + 1, dtype=torch.long)
+        parts[channels[self.moving[0]]] = self.parts
         return Frames(moving, channels[self.still], parts[moving[0]])
 
     def mean(self, mean: Tensor) -> Tensor:
