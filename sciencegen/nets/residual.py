@@ -8,8 +8,9 @@ away than its convolutions reach it cannot know.
 
 Points of a patch may be channels from the start: where a field is smooth on its grid, half the points along an axis,
 of twice as many numbers each, see twice as far at half the cost. Each axis is padded in its own way: where ends meet,
-with what is there, so that shifts by whole patches commute with the network exactly; at walls, with zeros, and a ramp from -1 to 1 says where a point is. Noise level and numbers *modulate*: they
-scale and shift the features of every block.
+with what is there, so that shifts by whole patches commute with the network exactly; at walls, with zeros, and a ramp
+from -1 to 1 says where a point is. Noise level and numbers *modulate*: they scale and shift the features of every
+block.
 """
 
 from __future__ import annotations

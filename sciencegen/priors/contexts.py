@@ -60,7 +60,7 @@ class Context:
 
     def blank(self, draw: Draw) -> Tensor:
         """Which rows ``(b, 1)`` start from nothing."""
-        return draw.uniform[:, :1] < self.means
+        return draw.uniform[:, :1] < self.means if self.means else torch.zeros_like(draw.sigma, dtype=torch.bool)
 
     def config(self) -> Mapping[str, Any]:
         """Itself, JSON-ready; ``Context(**config)`` is the inverse."""
@@ -68,7 +68,7 @@ class Context:
 
 
 class Balance(nn.Module):
-    r"""Learned weights of noise levels: a loss ``l`` counts as ``l / e^w + w``, with ``w`` of the kind of row and level.
+    r"""Learned weights of noise levels: a loss ``l`` counts as ``l / e^w + w``, ``w`` of the row's kind and level.
 
     At the least of it ``e^w`` is the mean loss there, so that each level's relative improvement counts alike. Where a
     system is deterministic the mean is learned to 1e-5 of the spread, and what small levels can never know would drown
