@@ -198,20 +198,16 @@ class Multistep(Sampler):
 class Refine(Sampler):
     r"""Tweedie's mean, then noise of a lower level and the mean again: one score a level, as PDE-Refiner.
 
-    From ``x = 0`` at the first level, which says nothing of the state where it is high: one level alone is the
-    deterministic surrogate. "PDE-Refiner: Achieving Accurate Long Rollouts with Neural PDE Solvers" (Lippe et al.,
-    2023), https://arxiv.org/abs/2308.05732. Exact where nothing is random. A direction of variance ``v`` is drawn with
-    too little of it, ``V <- (v / (v + s^2))^2 (V + s^2)`` from level to level ``s``: for laws that are nearly
-    deterministic, which then cost a few calls.
-
-    Arguments:
-        sigmas: falling levels above zero; the path ends at zero.
+    From ``x = 0`` at the first level: one level alone is the deterministic surrogate. "PDE-Refiner: Achieving Accurate
+    Long Rollouts with Neural PDE Solvers" (Lippe et al., 2023), https://arxiv.org/abs/2308.05732. A direction of
+    variance ``v`` is drawn with too little of it, ``V <- (v / (v + s^2))^2 (V + s^2)`` from level to level ``s``: for
+    laws that are nearly deterministic. ``sigmas`` are the levels, above zero; the path ends at zero.
     """
 
     def __post_init__(self) -> None:
         levels = self.sigmas.reshape(-1)
-        ends = bool(len(levels)) and not levels[-1]
-        object.__setattr__(self, "sigmas", levels if ends else torch.cat([levels, levels.new_zeros(1)]))
+        zero = levels.new_zeros(0 if len(levels) and not levels[-1] else 1)
+        object.__setattr__(self, "sigmas", torch.cat([levels, zero]))
         super().__post_init__()
 
     @classmethod
@@ -219,11 +215,10 @@ class Refine(Sampler):
         """The sampler of these levels as numbers."""
         return cls(torch.tensor(levels))
 
-    def start(self, count: int, size: int, seeds: Tensor | None = None, device: torch.device | str = "cpu") -> Tensor:
-        """Zeros ``(count, size)``."""
-        return torch.zeros(count, size, dtype=self.sigmas.dtype, device=device)
+    def begin(self, white: Tensor) -> Tensor:
+        return torch.zeros_like(white)
 
-    def draw(self, energy: Energy, size: int, noise: Streams, like: Tensor) -> Tensor:
+    def draw(self, energy: Energy, size: int, noise: Streams, like: Tensor, around: Gaussian | None = None) -> Tensor:
         return self(energy, like.new_zeros(*noise.seeds.shape, size), noise.seeds)
 
     def step(self, energy: Energy, x: Tensor, a: float, b: float, state: Any, noise: Streams,
