@@ -57,9 +57,9 @@ class Trained(Row):
     share: float = 1.0
     starts: int = 64
 
-    def training(self, states: States, width: int, seed: int) -> Training:
+    def training(self, task: Task, states: States, seed: int) -> Training:
         """How it is trained, but for how long."""
-        net = network(states, width, vector=self.vector, dropout=self.dropout)
+        net = network(states, task.width, patch=task.patch, vector=self.vector, dropout=self.dropout)
         kind = partial(Stepper, members=self.members, vector=self.vector, blur=self.blur)
         return Training(kind=kind, net=net, gaussian=increments(states), given=((("u", 1),),), batch=BATCH, seed=seed,
                         gated=False)
@@ -68,7 +68,7 @@ class Trained(Row):
         path = out / f"{slug(self.name)}.{seed}"
         path.mkdir(parents=True, exist_ok=True)
         states, facts = windows(task, seed, self.frames), path / "facts.json"
-        how = self.training(states, task.width, seed)
+        how = self.training(task, states, seed)
         if not facts.is_file():
             steps, each = steps_for(states, how, self.share * task.seconds)
             whole(facts, lambda new: new.write_text(json.dumps({"steps": steps, "training": steps * each})))
@@ -111,10 +111,10 @@ class Autoregressive(Trained):
     starts: int = 16
     calls: int = 12
 
-    def training(self, states: States, width: int, seed: int) -> Training:
+    def training(self, task: Task, states: States, seed: int) -> Training:
         self.unit = step_of(states)
         levels = Levels(0.004 * self.unit, 160 * self.unit, 0.6 * self.unit, 1.2)
-        return replace(super().training(states, width, seed), kind=Denoiser, shares=(0.0, 1.0), levels=levels)
+        return replace(super().training(task, states, seed), kind=Denoiser, shares=(0.0, 1.0), levels=levels)
 
     def sampler(self) -> Sampler:
         return Multistep(karras(self.calls, 0.004 * self.unit, 80 * self.unit))

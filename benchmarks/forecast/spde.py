@@ -79,7 +79,7 @@ def linear(quick: bool, trajectories: int = 100, seconds: float = 100.0) -> Task
     solvers = {"solver, half the points": cut(32), "solver, 3/8 of the points": cut(24), "exact": cut(CELLS)}
     name = "F1" if trajectories == 100 else f"F1 from {trajectories}"
     return Task(name, f"linear SPDE, {trajectories} trajectories", paths(system, trajectories, 40, 0), system.frame,
-                questions if trajectories == 100 else (question,), seconds, 32, solvers, "spde")
+                questions if trajectories == 100 else (question,), seconds, 32, solvers=solvers, zoo="spde")
 
 
 def lasting(frames: Tensor) -> dict[str, float]:

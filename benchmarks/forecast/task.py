@@ -58,7 +58,7 @@ class Task:
         frame: time from frame to frame.
         questions: what is asked.
         seconds: CPU seconds in which a network may be trained.
-        width: of the rows' networks.
+        width, patch: of the rows' networks: features, and points of a patch.
         solvers: rows that know the equation, by name; the last one is what a forecast can be at best.
         zoo: the shipped prior of it, if there is one.
     """
@@ -70,6 +70,7 @@ class Task:
     questions: tuple[Question, ...]
     seconds: float
     width: int = 48
+    patch: int = 1
     solvers: Mapping[str, Solver] = field(default_factory=dict)
     zoo: str = ""
 

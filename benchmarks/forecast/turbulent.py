@@ -25,8 +25,9 @@ def stochastic(quick: bool, seconds: float = 600.0) -> Task:
     first = system.draw(4 if quick else 32, 0)["a"]
     train = kicked(system, first, 10 if quick else 39, 1)
     question = Question("forecast", held[:, None, :1], held[:, 1:], LEADS, MEMBERS, top=8)
-    solvers = {"perfect model": lambda start, frames: kicked(system, start, frames, None)[..., 1:, :, :]}
-    return Task("F4", "stochastic Kolmogorov flow, 32 x 32", train, system.frame, (question,), seconds, 32, solvers)
+    perfect = lambda start, frames: kicked(system, start, frames, None)[..., 1:, :, :]
+    return Task("F4", "stochastic Kolmogorov flow, 32 x 32", train, system.frame, (question,), seconds, 32,
+                solvers={"perfect model": perfect})
 
 
 def kicked(system: Kolmogorov, start: Tensor, frames: int, seed: int | None) -> Tensor:
