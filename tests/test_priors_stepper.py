@@ -14,6 +14,7 @@ from sciencegen.layout import Layout
 from sciencegen.nets.mlp import MLP
 from sciencegen.nets.zero import Zero
 from sciencegen.priors import Draw, Model, Recipe, Stepper
+from sciencegen.priors.contexts import DECADES, Context
 from sciencegen.priors.stepper import ALPHA
 from sciencegen.random import Streams
 from sciencegen.train import Packed, Training, train
@@ -113,10 +114,12 @@ def test_the_score_is_least_near_the_right_spread():
 
 
 def test_noise_on_what_is_known_adds_what_it_moves_the_mean_by():
-    blur, exact = 0.3, DATA.given(PAST)
-    gain = torch.linalg.solve(DATA.cov[:2, :2], DATA.cov[:2, 2:]).mT
-    wanted = 1 + blur**2 * (torch.linalg.inv(exact.rest.cov) @ gain @ gain.mT).trace() / 3
-    loss = Stepper(Zero(False), DATA, given=GIVEN, blur=blur).plan_loss(rows(20_000), drawn(20_000)).run()
+    size, exact = 0.9, DATA.given(PAST)
+    gain = torch.linalg.solve(DATA.cov[:2, :2], DATA.cov[:2, 2:]).mT * DATA.deviations()[:2]
+    mean = size**2 * (1 - 100**-DECADES) / (2 * DECADES * math.log(10))  # of the square of a log-uniform size
+    wanted = 1 + mean * (torch.linalg.inv(exact.rest.cov) @ gain @ gain.mT).trace() / 3
+    prior = Stepper(Zero(False), DATA, given=GIVEN, context=Context(size))
+    loss = prior.plan_loss(rows(20_000), drawn(20_000)).run()
     close(loss.mean(), wanted, 5 * float(loss.std()) / 20_000**0.5)
 
 
@@ -146,7 +149,8 @@ def test_what_it_is_not_is_refused_in_words():
         Stepper(Zero(False), DATA)
     with pytest.raises(ValueError, match="no marginals"):
         Stepper(Zero(False), DATA, marginals=[[0]], given=GIVEN)
-    for wrong in ({"members": 0}, {"members": 1, "vector": 3}, {"members": 2, "vector": -1}, {"blur": -0.1}):
+    for wrong in ({"members": 0}, {"members": 1, "vector": 3}, {"members": 2, "vector": -1},
+                  {"context": Context(means=0.5)}):
         with pytest.raises(ValueError, match="for a Stepper"):
             Stepper(Zero(False), DATA, given=GIVEN, **wrong)
 
@@ -156,7 +160,7 @@ def test_a_trained_one_is_saved_loaded_and_judged_by_its_loss(tmp_path):
     after = (1.5 * state[:, :1]).sin() + 0.1 * state[:, 1:]  # not linear
     data = torch.cat([state[:, :1], after], -1)
     packed = Packed(Layout(u=(2,)), data[:3000], data[3000:3500], data[3500:])
-    how = Training(kind=partial(Stepper, members=2, blur=0.01), net=Recipe("sciencegen.nets.mlp.MLP",
+    how = Training(kind=partial(Stepper, members=2, context=Context(0.01)), net=Recipe("sciencegen.nets.mlp.MLP",
                    {"size": 2, "width": 16, "depth": 1}), gaussian=Gaussian(torch.zeros(2), torch.ones(2)),
                    given=((("u", 1),),), steps=150, batch=64, rate=1e-2)
     model = train(packed, how, tmp_path, progress=False)

@@ -21,6 +21,7 @@ import torch
 import sciencegen as sg
 from sciencegen.exact import Gaussian
 from sciencegen.priors import Denoiser, Model, Stepper
+from sciencegen.priors.contexts import Context
 from sciencegen.recipe import Recipe
 from sciencegen.sample import Multistep, Sampler, karras
 from sciencegen.states import States
@@ -44,7 +45,7 @@ class Trained(Row):
         name: in the table.
         members: of a row in training: 1 for the squared error, 2 for the CRPS.
         vector: numbers of a global noise vector, 0 for noise as channels.
-        blur: noise on the known frame in training, in deviations of the field.
+        blur: largest noise on the known frame in training, in deviations of the field.
         dropout: that stays on when frames are drawn.
         share: of the task's CPU seconds in which it is trained.
     """
@@ -60,7 +61,7 @@ class Trained(Row):
     def training(self, task: Task, states: States, seed: int) -> Training:
         """How it is trained, but for how long."""
         net = network(states, task.width, patch=task.patch, vector=self.vector, dropout=self.dropout)
-        kind = partial(Stepper, members=self.members, vector=self.vector, blur=self.blur)
+        kind = partial(Stepper, members=self.members, vector=self.vector, context=Context(self.blur))
         return Training(kind=kind, net=net, gaussian=increments(states), given=((("u", 1),),), batch=BATCH, seed=seed,
                         gated=False)
 

@@ -62,6 +62,7 @@ def train_data(states: States, known: tuple[str, ...], histories: tuple[int, ...
                steps: int | None, minutes: float | None, seed: int, device: str) -> None:
     """Train a prior of a file's states and say what came of it."""
     from ..priors import Denoiser, Stepper
+    from ..priors.contexts import Context
     from ..studies.directory import writable
     from ..train import Training, contexts, train
 
@@ -72,7 +73,7 @@ def train_data(states: States, known: tuple[str, ...], histories: tuple[int, ...
     asked = (*map(given, known), *(contexts(states.layout, histories) if histories else ()))
     if stepper and not (asked or contexts(states.layout)):
         raise ValueError("got --stepper for states without time; expected --window, and two frames or more")
-    kind = partial(Stepper, members=2, blur=BLUR) if stepper else Denoiser
+    kind = partial(Stepper, members=2, context=Context(BLUR)) if stepper else Denoiser
     how = Training(kind=kind, given=asked or None, steps=steps, minutes=minutes, seed=seed)
     model = train(states, how, out, device)
     said(model, always=True)

@@ -33,11 +33,13 @@ from ..random import Streams
 from ..view import View, scatter
 from .base import Draw
 from .charts import Chart
+from .contexts import Context
 from .preconditioned import Part, Preconditioned
 
 __all__ = ["Stepper"]
 
 ALPHA = 0.95
+_CLEAN = Context()
 
 
 class Stepper(Preconditioned):
@@ -51,32 +53,34 @@ class Stepper(Preconditioned):
         lowest: a tenth of it is the least deviation in whose units an error counts.
         given: the parts that it may be told, as the frames before.
         chart: which of them are known; set by :meth:`given`.
+        context: noise on what is known in training; it has no levels, and no means of its own.
         members: of a row in training: 1 for the squared error and no noise, else the almost fair CRPS.
         vector: numbers of noise for the whole state, in ``c``; 0 for a number for each free coordinate, in ``u``.
-        blur: standard deviation of noise on what is known in training, in units of the layout.
 
     Raises:
-        ValueError: nothing is given; marginals; a number of members, of noise or its deviation that is none.
+        ValueError: nothing is given; marginals; a context for levels; a number of members or of noise that is none.
     """
 
     exact = False
     denoises = False
 
     def __init__(self, net: nn.Module, data: Gaussian, marginals: Sequence[Part] = (), lowest: float = 2e-3,
-                 given: Sequence[Part] = (), chart: Chart | None = None, members: int = 1, vector: int = 0,
-                 blur: float = 0.0) -> None:
-        super().__init__(net, data, marginals, lowest, given, chart)
+                 given: Sequence[Part] = (), chart: Chart | None = None, context: Context = _CLEAN,
+                 members: int = 1, vector: int = 0) -> None:
+        super().__init__(net, data, marginals, lowest, given, chart, context)
         if self.marginals or not self.conditions:
             raise ValueError(f"got {len(self.marginals)} marginals and {len(self.conditions)} parts given for a "
                              "Stepper; expected no marginals, and one part or more to step from: given=((('u', 1),),)")
-        if members < 1 or vector < 0 or blur < 0 or (members == 1 and vector):
-            raise ValueError(f"got members={members}, vector={vector}, blur={blur} for a Stepper; expected one member "
-                             "without noise or several with it, and no number below zero")
-        self.members, self.vector, self.blur = members, vector, blur
+        if members < 1 or vector < 0 or (members == 1 and vector):
+            raise ValueError(f"got members={members}, vector={vector} for a Stepper; expected one member without noise "
+                             "or several with it, and no number below zero")
+        if context.means or context.balanced:
+            raise ValueError(f"got {context} for a Stepper, which has no noise levels; expected Context(noise=...)")
+        self.members, self.vector = members, vector
 
     def _charted(self, chart: Chart) -> Stepper:
-        return Stepper(self.net, self.data, (), self.lowest, self.conditions, chart, self.members, self.vector,
-                       self.blur)
+        return Stepper(self.net, self.data, (), self.lowest, self.conditions, chart, self.context, self.members,
+                       self.vector)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         raise _drawn_only(self)
@@ -118,24 +122,16 @@ class Stepper(Preconditioned):
         u = self.chart.enter(drawn, x)
         return u, level, self.chart.keep.expand_as(u)
 
-    def plan_loss(self, clean: Tensor, draw: Draw) -> Plan:
-        """Errors ``(b,)`` of what each row is given to step from, by one call of the network.
+    def _plan_rows(self, index: int, clean: Tensor, draw: Draw) -> Plan:
+        """Errors ``(b,)`` of what rows of one kind are given to step from; those of the joint, of the first given.
 
-        A row of the joint, which no step knows, is one of the first given. One means no better than the Gaussian where
-        the error is squared; of a CRPS the Gaussian's mean has .8.
+        One means no better than the Gaussian where the error is squared; of a CRPS the Gaussian's mean has .8.
         """
-        heres = [(draw.part == k).nonzero()[:, 0] for k in range(self.parts)]
-        streams = (draw.uniform[:, 0].double() * 2**53).long()
-        errors = [self._part(max(k, 1))._plan_error(clean[here], draw.noise[here], Streams(streams[here]))
-                  for k, here in enumerate(heres) if len(here)]
-        place = torch.cat(heres).argsort()
-        return together(errors).then(lambda found: torch.cat(found)[place])
-
-    def _plan_error(self, clean: Tensor, noise: Tensor, streams: Streams) -> Plan:
-        chart, wanted = self.chart, self.chart.free(clean)
-        x = clean + self.blur * (noise - chart.back(chart.free(noise)))
-        plans = [self.plan_frames(x, streams.at(0, member)) for member in range(self.members)]
-        measure = self._squared if self.members == 1 else self._crps
+        part = self._part(max(index, 1))
+        x = clean + self.context.size(draw) * part.chart.known(draw.noise)
+        streams, wanted = Streams((draw.uniform[:, 2].double() * 2**53).long()), part.chart.free(clean)
+        plans = [part.plan_frames(x, streams.at(0, member)) for member in range(self.members)]
+        measure = part._squared if self.members == 1 else part._crps
         return together(plans).then(lambda frames: measure(torch.stack(frames) - wanted))
 
     def _squared(self, errors: Tensor) -> Tensor:
@@ -153,13 +149,13 @@ class Stepper(Preconditioned):
         return (off.abs().mean(0) - unfair / (2 * count * (count - 1)) * apart).mean(-1)
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "members": self.members, "vector": self.vector, "blur": self.blur}
+        return {**super().config(), "members": self.members, "vector": self.vector}
 
     @classmethod
     def build(cls, config: Mapping[str, Any], net: nn.Module, tensors: Mapping[str, Tensor]) -> Stepper:
-        own = {name: config[name] for name in ("members", "vector", "blur")}
+        own = {name: config[name] for name in ("members", "vector")}
         plain = Preconditioned.build.__func__(cls, {k: v for k, v in config.items() if k not in own}, net, tensors)
-        return cls(net, plain.data, (), plain.lowest, plain.conditions, **own)
+        return cls(net, plain.data, (), plain.lowest, plain.conditions, context=plain.context, **own)
 
 
 def _drawn_only(prior: Stepper) -> TypeError:
