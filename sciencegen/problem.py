@@ -106,12 +106,18 @@ class Constraint:
 
     Kept as ``max(0, function)^2 / 2 (tolerance^2 + gain^2 sigma^2)``: ``tolerance`` is how far above zero still counts
     as met, in the function's unit, ``gain`` how much the function varies over the prior; numbers or ``(m,)``. A bare
-    function is taken as ``Constraint(function)``.
+    function is taken as ``Constraint(function)``. ``name`` is what a result calls it: that of the function, unless
+    given.
     """
 
     function: Parts
     tolerance: float | Tensor = 1e-2
     gain: float | Tensor = 1e-1
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        own = getattr(self.function, "__name__", "")
+        object.__setattr__(self, "name", (self.name or own.replace("<lambda>", "")).replace("/", "_"))
 
     def energy(self, parts: dict[str, Tensor], sigma: Tensor) -> Tensor:
         """``(*B,)``: zero where it is met."""
@@ -124,6 +130,9 @@ class Constraint:
 
     def met(self, parts: dict[str, Tensor]) -> Tensor:
         """``(*B,)``: whether it holds, up to its tolerance."""
-        value = self.function(**parts)
+        return self.holds(self.function(**parts))
+
+    def holds(self, value: Tensor) -> Tensor:
+        """``(*B,)``: whether a value of its function is at most its tolerance."""
         met = value <= torch.as_tensor(self.tolerance, dtype=value.dtype, device=value.device)
         return met.all(-1) if met.ndim > 1 else met

@@ -209,7 +209,7 @@ def test_a_saved_result_is_its_samples(tmp_path):
     history = xarray.Dataset({"prior": (("step", "sample"), energies)}, {"sigma": ("step", [1.0, 0.1])})
     result = Result(samples, np.arange(3.0), np.ones(3, bool), 0, "done", 7, history, np.arange(3))
     dataset = io.open(result.save(tmp_path / "result.nc"))
-    equal(dataset, {"shape": samples["shape"].values, "fun": np.arange(3.0)})
+    equal(dataset, {"shape": samples["shape"].values, "objective": np.arange(3.0)})
 
 
 def test_a_simulation_of_a_set_is_chosen_and_brought_to_a_grid(tmp_path):

@@ -23,10 +23,14 @@ LAYOUT = Layout(u=Variable((3,), scale=2.0, dims=("x",), units="m", coords={"x":
 PROBLEM = Problem(LAYOUT, Gaussian(torch.zeros(4), torch.eye(4)))
 
 
+def positive(u, v):
+    return v
+
+
 @pytest.fixture(scope="module")
 def result() -> Result:
     sampler = Heun(karras(4), HMC(0.01))
-    return design(PROBLEM, lambda u, v: u.sum(-1), 0.1, sampler, 6, constraints=[lambda u, v: v],
+    return design(PROBLEM, lambda u, v: u.sum(-1), 0.1, sampler, 6, constraints=[positive],
                   seeds=2**61 + torch.arange(6), progress=False)
 
 
@@ -62,11 +66,39 @@ def test_a_result_without_terms_and_without_a_judge_is_saved_too(tmp_path):
 
 def test_a_saved_result_reads_as_plain_netcdf(result, tmp_path):
     path = result.save(tmp_path / "result.nc")
-    with xarray.open_dataset(path, group="samples", engine="h5netcdf") as samples:
-        xarray.testing.assert_identical(samples.load(), result.samples)
     with xarray.open_dataset(path, engine="h5netcdf") as root:
         assert root.attrs["Conventions"].startswith("CF-")
-        np.testing.assert_array_equal(root.fun, result.fun)
+        xarray.testing.assert_identical(root[["u", "v"]].drop_attrs(deep=False).load(), result.samples)
+        for name, values in (("objective", result.fun), ("success", result.success), ("seed", result.seeds)):
+            np.testing.assert_array_equal(root[name], values)
+    with xarray.open_dataset(path, group="data", engine="h5netcdf") as data:
+        np.testing.assert_array_equal(data.positive, result.samples.v)
+
+
+def test_every_number_on_disk_has_a_unit_and_a_long_name(result, posterior, tmp_path):
+    for each in (result, posterior):
+        with xarray.open_datatree(each.save(tmp_path / "result.nc"), engine="h5netcdf") as tree:
+            for node in tree.subtree:
+                for name, value in node.variables.items():
+                    assert value.attrs["long_name"], name
+                    assert "units" in value.attrs or value.dtype.kind in "bOUT", name
+
+
+def test_a_part_may_have_the_name_of_a_score(tmp_path):
+    layout = Layout(objective=Variable((), units="days"), seed=Variable((2,), dims=("success",)))
+    problem = Problem(layout, Gaussian(torch.zeros(3), torch.eye(3)))
+    found = design(problem, lambda objective, seed: objective, 1.0, Heun(karras(3)), 4, progress=False)
+    loaded = Result.load(found.save(tmp_path / "result.nc"))
+    same(found, loaded)
+    assert loaded.samples.objective.dtype.kind == "f"  # a number of days, and no span of time
+
+
+def test_a_file_of_version_0_1_is_refused_in_words(result, tmp_path):
+    old = xarray.Dataset({"fun": ("sample", result.fun)})
+    tree = xarray.DataTree.from_dict({"/": old, "/samples": result.samples, "/history": result.history})
+    tree.to_netcdf(tmp_path / "old.nc", engine="h5netcdf")
+    with pytest.raises(ValueError, match="old.nc: got .* as version 0.1 wrote; make it again"):
+        Result.load(tmp_path / "old.nc")
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -74,16 +106,16 @@ def test_a_saved_result_reads_as_plain_netcdf(result, tmp_path):
 def test_a_save_that_fails_leaves_what_was_there(result, tmp_path, monkeypatch, there, step):
     path = tmp_path / "result.nc"
     before = result.save(path).read_bytes() if there else None
-    write = xarray.DataTree.to_netcdf
+    write = xarray.Dataset.to_netcdf
 
-    def full(tree, target, *args, **kwargs):
-        write(tree, target, *args, **kwargs)
+    def full(data, target, *args, **kwargs):
+        write(data, target, *args, **kwargs)
         raise OSError("no space left on device")
 
     if step == "replace":
-        monkeypatch.setattr(os, "replace", lambda new, _: full(xarray.DataTree(), new))
+        monkeypatch.setattr(os, "replace", lambda new, _: full(xarray.Dataset(), new))
     else:
-        monkeypatch.setattr(xarray.DataTree, "to_netcdf", full)
+        monkeypatch.setattr(xarray.Dataset, "to_netcdf", full)
     with pytest.raises(OSError, match="no space"):
         result.save(path)
     assert os.listdir(tmp_path) == (["result.nc"] if there else [])
@@ -103,8 +135,7 @@ def test_a_foreign_file_is_refused(result, tmp_path):
     (tmp_path / "empty.nc").touch()
     xarray.Dataset({"fun": ("sample", [1.0])}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
     (tmp_path / "cut.nc").write_bytes(result.save(tmp_path / "whole.nc").read_bytes()[:3000])
-    tree = xarray.DataTree.from_dict({"/": xarray.Dataset(), "/samples": result.samples, "/history": result.history})
-    tree.to_netcdf(tmp_path / "scoreless.nc", engine="h5netcdf")
+    result.samples.to_netcdf(tmp_path / "scoreless.nc", engine="h5netcdf")
     for name in ("text", "empty", "other", "cut", "scoreless"):
         with pytest.raises(ValueError, match=rf"{name}.nc: got .*; expected .*; "):
             Result.load(tmp_path / f"{name}.nc")

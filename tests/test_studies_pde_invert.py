@@ -28,6 +28,7 @@ from sciencegen.sample import Multistep, karras
 from sciencegen.studies.pde import invert as job
 from sciencegen.studies.pde import judge
 from sciencegen.tasks import Problem, invert
+from sciencegen.tasks.misfit import likely
 
 pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
 D = torch.float64
@@ -285,7 +286,7 @@ def test_from_far_above_the_prior_a_posterior_is_the_closed_form_where_from_belo
 # --- the verdict --------------------------------------------------------------------------------------------------
 
 def test_the_likely_misfit_is_that_of_as_many_normal_numbers():
-    low, high = judge.likely(60)
+    low, high = likely(60)
     drawn = np.sqrt(np.mean(np.random.default_rng(0).standard_normal((20_000, 60)) ** 2, 1))
     rare = [(drawn < low).mean(), (drawn > high).mean()]
     assert all(abs(share - judge.RARE) < 5 * (judge.RARE / 20_000) ** 0.5 for share in rare)
@@ -298,7 +299,7 @@ def test_readings_in_another_order_are_no_success_and_said_so(poisson, example, 
     mixed = Observations({"u": Readings(given.coordinates, np.roll(given.values, 1), given.noise)})
     found = job.solve(poisson, mixed, Poisson(32), count=4, steps=8, progress=False)
     assert not found.success.any()
-    assert "the samples do NOT explain the readings" in found.message
+    assert "the data contradict the prior or the noise" in found.message
     loose = Observations({"u": Readings(given.coordinates, given.values, 20 * given.noise)})
     assert "is the noise overstated?" in job.solve(poisson, loose, count=4, steps=8, progress=False).message
 

@@ -43,7 +43,7 @@ def tree(path: str | os.PathLike) -> dict[str, xarray.Dataset]:
     """All groups of a netCDF4 file by their paths, "" the root, read and decoded."""
     with guarded(path, "a netCDF file"), _named():
         whole(path)
-        with xarray.open_datatree(os.fspath(path), engine="h5netcdf") as found:
+        with xarray.open_datatree(os.fspath(path), engine="h5netcdf", decode_timedelta=False) as found:
             groups = {node.path.strip("/"): node.to_dataset(inherit=False).load() for node in found.subtree}
         for name, content in groups.items():
             _filled(path, f"{name}/".lstrip("/"), content, False)

@@ -1,7 +1,7 @@
 """netCDF: what this package writes (data sets and results), and what others write; its dims have names already.
 
-A tree of ours has fields at its root and designs under ``/design``; a saved ``Result`` has its samples under
-``/samples``. What the attributes of a variable mean is applied as for all other files (:mod:`sciencegen.io.decode`).
+A tree of ours has fields at its root and designs under ``/design``; a saved ``Result`` has its samples at its root.
+What the attributes of a variable mean is applied as for all other files (:mod:`sciencegen.io.decode`).
 """
 
 from __future__ import annotations
@@ -48,9 +48,6 @@ class NetCDF:
                 raise fault(path, f"group={self.group!r}", f"one of {['/', *sorted(groups)]}", "choose one of them")
             return _meant(path, group(path, self.group, self.trusted))
         found = group(path, "/", self.trusted)
-        if {"samples", "history"} <= groups:
-            samples = group(path, "samples", self.trusted).assign({k: v.variable for k, v in found.data_vars.items()})
-            return _meant(path, samples.assign_attrs(found.attrs, source_schema="a result of sciencegen"))
         if "design" in groups:
             design = group(path, "design", self.trusted)
             found = found.merge(design.map(lambda v: v.assign_attrs(role="design"), keep_attrs=True))

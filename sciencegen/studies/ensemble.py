@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import xarray
 
-from ..result import Result
+from ..result import Result, described
 
 __all__ = ["Ensemble"]
 
@@ -94,11 +94,17 @@ class Ensemble:
         """With ``spent`` added to what was spent."""
         return replace(self, spent={k: self.spent.get(k, 0) + spent.get(k, 0) for k in {**self.spent, **spent}})
 
-    def result(self, config: Mapping[str, object]) -> Result:
-        """The designs as a :class:`Result`, in their order, with ``config`` as the record of what was asked."""
+    def result(self, config: Mapping[str, object], labels: Mapping[str, tuple[str, str]] | None = None) -> Result:
+        """The designs as a :class:`Result`, in their order.
+
+        Arguments:
+            config: the record of what was asked.
+            labels: long names and units of variables that have none.
+        """
         known = {"count": self.count, "spent": dict(self.spent)}
+        samples = self.samples.drop_vars(OWN).assign(reason=self.samples["reason"].astype(str))
         return Result(
-            samples=self.samples.drop_vars(OWN).assign(reason=self.samples["reason"].astype(str)),
+            samples=described(samples, labels or {}),
             fun=self.samples["fun"].values, success=self.good, status=int(bool(self.interrupted)),
             message=self.interrupted or "finished", nfev=int(self.spent.get("network_calls", 0)), history=self.history,
             seeds=self.samples["seed"].values, config={**self.drawn, **config, **known})

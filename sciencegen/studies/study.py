@@ -51,7 +51,12 @@ class Study(ABC):
     def sample(self, count: int, seeds: torch.Tensor | None = None, progress: bool = True) -> Result:
         """``count`` samples as the composed prior has them, guided: the first stage alone, best first."""
         designs = replace(self.stages[0], more=1.0)(Ensemble.asked(count, seeds, progress))
-        return designs.result(self.config())
+        return designs.result(self.config(), self.labels)
+
+    @property
+    def labels(self) -> Mapping[str, tuple[str, str]]:
+        """Long name and unit of what the study adds to a design, by the variable's name."""
+        return {}
 
     def row(self, sample: xarray.Dataset) -> dict[str, str]:
         """Cells of one design in a table, by the column's name; ``sample`` has its ``fun`` too."""
@@ -121,7 +126,7 @@ def run(study: Study, count: int, seeds: torch.Tensor | None = None, progress: b
             designs = replace(designs, interrupted=f"interrupted in stage {number} of {len(stages)}")
         if designs.interrupted and not partial:
             raise KeyboardInterrupt
-    return designs.isel(designs.best(count)).result(study.config())
+    return designs.isel(designs.best(count)).result(study.config(), study.labels)
 
 
 def keep(figure: Any, file: Path) -> None:

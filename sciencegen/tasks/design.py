@@ -18,6 +18,7 @@ from .sampling import Sampling
 __all__ = ["Terms", "design"]
 
 Weight = float | Callable[[Tensor], Tensor]
+TERMS = ("objective", "laws", "acceptance")  # names that a history has already
 
 
 def design(problem: Problem, objective: Parts, weight: Weight, sampler: Sampler, count: int,
@@ -42,21 +43,42 @@ def design(problem: Problem, objective: Parts, weight: Weight, sampler: Sampler,
         device: where to run; the prior's unless given.
     """
     problem = problem.to(device)
-    constraints = [c if isinstance(c, Constraint) else Constraint(c) for c in constraints]
+    kept = named(constraints)
     count = check_count(count, problem.size, seeds)
     check_start(start, count, problem.size)
-    for function, axes in (objective, (1,)), *((c.function, (1, 2)) for c in constraints):
+    for function, axes in (objective, (1,)), *((c.function, (1, 2)) for c in kept.values()):
         probe(problem, function, axes, sampler)
-    run = Sampling(Tweedie(problem.energy(), Terms(problem, objective, weight, constraints)), problem)
+    run = Sampling(Tweedie(problem.energy(), Terms(problem, objective, weight, tuple(kept.values()))), problem)
     x = run(sampler, count, seeds, start, progress, "design")
     with torch.no_grad():
         parts = problem.parts(x)
         fun = torch.as_tensor((judge or objective)(**parts)).to(x)
         if fun.shape != x.shape[:1]:
             raise ValueError(f"got {tuple(fun.shape)} from {judge or objective!r}; expected ({count},), one a sample")
-        met = torch.stack([x.isfinite().all(-1) & fun.isfinite(), *(c.met(parts) for c in constraints)]).all(0)
+        values = {name: c.function(**parts) for name, c in kept.items()}
+        held = [c.holds(values[name]) for name, c in kept.items()]
+        met = torch.stack([x.isfinite().all(-1) & fun.isfinite(), *held]).all(0)
     order = torch.where(fun.isfinite(), fun, torch.inf).argsort(stable=True)
-    return run.result(x, fun, met, order[(~met[order]).long().argsort(stable=True)])
+    asked = {"task": "design", "objective": called(objective), "weight": weight if isinstance(weight, float | int) else
+             called(weight), "constraints": list(kept), "judge": None if judge is None else called(judge)}
+    return run.result(x, fun, met, order[(~met[order]).long().argsort(stable=True)], values, asked)
+
+
+def named(constraints: Sequence[Parts | Constraint]) -> dict[str, Constraint]:
+    """Constraints by the names that a result has for them: those that a user gave, else constraint_0 and so on."""
+    found: dict[str, Constraint] = {}
+    for number, given in enumerate(constraints):
+        constraint = given if isinstance(given, Constraint) else Constraint(given)
+        name = constraint.name or f"constraint_{number}"
+        while name in found or name in TERMS:
+            name += "_"
+        found[name] = constraint
+    return found
+
+
+def called(function: Callable[..., object]) -> str:
+    """The name of a function, or how it prints."""
+    return getattr(function, "__name__", None) or repr(function)
 
 
 class Terms(Energy):
@@ -64,7 +86,7 @@ class Terms(Energy):
 
     def __init__(self, problem: Problem, objective: Parts, weight: Weight, constraints: Sequence[Constraint]) -> None:
         super().__init__()
-        self.problem, self.objective, self.weight, self.constraints = problem, objective, weight, constraints
+        self.problem, self.objective, self.weight, self.constraints = problem, objective, weight, named(constraints)
         self.laws = problem.law()
         self.exact = self.laws is None or self.laws.exact
 
@@ -76,6 +98,6 @@ class Terms(Energy):
         weight = self.weight(sigma) if callable(self.weight) else self.weight
         weight = weight.to(x).squeeze(-1) if isinstance(weight, Tensor) and weight.ndim else weight
         energies = {"objective": weight * self.objective(**parts)}
-        energies |= {f"constraint_{i}": c.energy(parts, sigma) for i, c in enumerate(self.constraints)}
+        energies |= {name: c.energy(parts, sigma) for name, c in self.constraints.items()}
         energies |= {} if self.laws is None else {"laws": self.laws(x, sigma)}
         return sum(energies.values()), energies

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 import xarray
-from scipy import stats
 from torch import Tensor
 
 from ..energy import Energy, Reading
@@ -22,12 +21,10 @@ from ..problem import Parts, Problem
 from ..result import Result
 from ..sample import Sampler
 from .doors import check_count, check_readings, probe
+from .misfit import explained, verdict
 from .sampling import Sampling
 
 __all__ = ["invert"]
-
-RARE = 1e-6  # how seldom a misfit by chance alone is called a failure
-SLACK = 2.0  # times that, for priors that are no Gaussians
 
 
 def invert(problem: Problem, measure: Parts, data: Tensor, noise: float | Tensor, sampler: Sampler, count: int,
@@ -38,7 +35,8 @@ def invert(problem: Problem, measure: Parts, data: Tensor, noise: float | Tensor
     Right for a Gaussian prior; see :class:`sciencegen.guide.Moments` for any other. Laws that are residuals, alone or
     in a sum, join the measurements as ones that read zero, up to their noise; any other law acts at Tweedie's mean.
     Where the prior has a Gaussian, it preconditions, and the samples are drawn around the last Tweedie mean instead of
-    being that mean. A sample succeeds if its misfit is what noise alone explains (``result.data.misfit``, about one).
+    being that mean. A sample succeeds if its misfit, ``result.data.misfit``, is one that noise alone makes likely
+    (:mod:`.misfit`); the message says in words what the misfits say of prior, data and noise.
 
     Arguments:
         measure: ``(**parts) -> (*B, m)``, as from :mod:`sciencegen.measure`. If not linear up to a constant, it is
@@ -61,21 +59,13 @@ def invert(problem: Problem, measure: Parts, data: Tensor, noise: float | Tensor
     run = Sampling(energy, problem, draw)
     x = run(sampler, count, seeds, None, progress, "invert")
     read = _readings(problem, measure, readings, data, noise, x)
-    most = SLACK * (stats.chi2.isf(RARE, len(data)) / len(data)) ** 0.5
-    good = x.isfinite().all(-1).cpu() & torch.as_tensor(read.misfit.values <= most)
-    result = run.result(x, torch.full((len(x),), torch.nan), good, torch.arange(len(x)))
+    asked = {"task": "invert", "measure": repr(measure), "readings": len(data), "iterations": iterations}
+    result = run.result(x, torch.full((len(x),), torch.nan), x.isfinite().all(-1), torch.arange(len(x)), asked=asked)
+    good = explained(result.samples, read.misfit.values, len(data))
+    told = result.message if result.status else f"{result.message}; {verdict(read.misfit.values, len(data))}"
     truth = {} if truth is None else {k: torch.as_tensor(np.asarray(truth[k])) for k in layout.variables}
-    return replace(result, data=read, message=_verdict(result.message, read.misfit.values, most),
+    return replace(result, data=read, success=good, message=told,
                    truth=layout.to_xarray(layout.pack(**truth)) if truth else xarray.Dataset())
-
-
-def _verdict(message: str, misfit: np.ndarray, most: float) -> str:
-    failed = ~(misfit <= most)
-    if not failed.any() or message != "finished":
-        return message
-    return (f"finished, but {int(failed.sum())} of {len(misfit)} samples miss the data: misfit "
-            f"{np.median(misfit):.3g} times the noise, at most {most:.3g} expected; look at their "
-            "coordinates, units and noise")
 
 
 def _posterior(problem: Problem, measure: Parts, data: Tensor, noise: Tensor, sampler: Sampler, iterations: int | None
@@ -125,4 +115,7 @@ def _readings(problem: Problem, measure: Parts, laws: list[Reading], data: Tenso
     found = {"value": ("measurement", value.numpy()), "noise": ("measurement", noise.numpy().copy()),
              "predicted": (("sample", "measurement"), seen.numpy()),
              "misfit": ("sample", ((seen - value) / noise).square().mean(-1).sqrt().numpy())}
+    if "variable" in labels:
+        units = [problem.layout.variables[name].units for name in labels["variable"].values]
+        found["unit"] = ("measurement", np.array(units, dtype=object))
     return labels.assign(found if law is None else found | {"residual": ("sample", law.numpy())})

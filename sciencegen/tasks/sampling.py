@@ -6,7 +6,7 @@ import importlib.metadata
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -64,8 +64,14 @@ class Sampling:
         self.calls = len(calls)
         return x
 
-    def result(self, x: Tensor, fun: Tensor, success: Tensor, order: Tensor) -> Result:
-        """The result, its samples in ``order``."""
+    def result(self, x: Tensor, fun: Tensor, success: Tensor, order: Tensor, values: Mapping[str, Tensor] | None = None,
+               asked: Mapping[str, object] | None = None) -> Result:
+        """The result, its samples in ``order``.
+
+        Arguments:
+            values: of constraints, ``(count,)`` or ``(count, m)``, of which the largest is told.
+            asked: of the task, for the record.
+        """
         order = order.cpu()
         taken, planned = len(self.sigmas), len(self.sampler.sigmas) - 1
         message = "finished" if not self.stopped else (
@@ -79,7 +85,9 @@ class Sampling:
             samples=samples, fun=_array(fun, order), success=_array(success, order),
             status=int(self.stopped), message=message, nfev=self.calls,
             history=xarray.Dataset(history, {"sigma": ("step", self.sigmas)}), seeds=_array(self.seeds, order),
-            config={"sampler": repr(self.sampler), "energy": repr(self.energy),
+            data=xarray.Dataset({k: ("sample", _array(v.reshape(len(x), -1).amax(-1), order))
+                                 for k, v in (values or {}).items()}),
+            config={**(asked or {}), "count": len(x), "sampler": repr(self.sampler), "energy": repr(self.energy),
                     "seconds": time.perf_counter() - self.start, "versions": versions()})
 
 

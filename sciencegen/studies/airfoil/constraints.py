@@ -45,15 +45,15 @@ def limits(need: Requirements, stiffness: float = 1.0) -> list[Constraint]:
     shape_by, flow_by = (torch.tensor(t) for t in (SHAPE_TOLERANCE, FLOW_TOLERANCE))
     shape_gain, flow_gain = (torch.tensor(g) / stiffness for g in (SHAPE_GAIN, FLOW_GAIN))
     return [Constraint(lambda shape, **_: shape_by.to(shape) - need.shape_margins(shape), shape_by / stiffness,
-                       shape_gain),
+                       shape_gain, "limits of the shape"),
             Constraint(lambda cm, confidence, lift_slope, **_:
                        flow_by.to(cm) - need.flow_margins(cm, confidence, lift_slope),
-                       flow_by / stiffness, flow_gain)]
+                       flow_by / stiffness, flow_gain, "limits of the flow")]
 
 
 def angle_error() -> Constraint:
     """The lift's gap at an angle that is refined beside the shape; looser, slopes are cheated."""
-    return Constraint(lambda gap, **_: gap.abs(), tolerance=0.0015, gain=0.015)
+    return Constraint(lambda gap, **_: gap.abs(), tolerance=0.0015, gain=0.015, name="lift")
 
 
 def rejected(need: Requirements, shape: Tensor, gap: Tensor, cm: Tensor, confidence: Tensor, slope: Tensor

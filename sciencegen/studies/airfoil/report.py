@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 __all__ = ["baselines", "confirm", "files", "judged", "read_reference", "row", "trial", "verified", "warnings", "words"]
 
 BEST = 10  # designs that are written as outlines, and verified
+_AT_POINTS = {"alpha": ("angle of attack", "degree"), "cl": ("lift coefficient", "1"), "cd": ("drag coefficient", "1"),
+              "cm": ("pitching moment about the quarter chord, nose up", "1")}
+LABELS = {
+    **_AT_POINTS, **{f"xfoil_{k}": (f"{words} by XFOIL", unit) for k, (words, unit) in _AT_POINTS.items()},
+    "shape": ("weights of the shape, see sciencegen.airfoil.cst", "chord"), "thickness": ("largest thickness", "chord"),
+    "confidence": ("NeuralFoil's confidence", "1"), "lift_slope": ("slope of the lift over the angle", "1/degree"),
+    "target_cl": ("lift coefficient that is asked for", "1"), "reynolds": ("Reynolds number of the chord", "1"),
+    "xfoil_fun": ("objective with XFOIL's drag and moment", "1"), "xfoil_status": ("how XFOIL ended", ""),
+    "verified": ("whether XFOIL confirms the design at every point", ""),
+}
 CAPTION = ("The best designs and their polars, one colour a Reynolds number; how far the samples differ; and their "
            "objective beside what they are compared with.")
 

@@ -159,6 +159,10 @@ class AirfoilStudy(Study):
              "thickness": ("sample", cst.max_thickness(shape).numpy())},
             {"target_cl": ("point", self.lifts.numpy()), "reynolds": ("point", self.reynolds.numpy())})
 
+    @property
+    def labels(self) -> Mapping[str, tuple[str, str]]:
+        return report.LABELS
+
     def row(self, sample: xarray.Dataset) -> dict[str, str]:
         return report.row(sample)
 

@@ -107,15 +107,18 @@ def constraints(limits: Limits, bodies: int, lift: tuple[float, float] = ANY) ->
 
     Which body is where is nobody's choice: lanes across the stream say it before noise has them cross.
     """
-    kept = [Constraint(lambda distance, **_: THIN - radius(distance), tolerance=0.005, gain=0.05)]
+    kept = [Constraint(lambda distance, **_: THIN - radius(distance), tolerance=0.005, gain=0.05, name="thickness")]
     if limits.area:
-        kept.append(Constraint(lambda distance, **_: limits.area - covered(distance), tolerance=0.002, gain=0.02))
+        kept.append(Constraint(lambda distance, **_: limits.area - covered(distance), tolerance=0.002, gain=0.02,
+                               name="area"))
     if lift != ANY:
-        kept.append(Constraint(lambda force, **_: missing(force, lift), tolerance=NEAR, gain=0.1))
+        kept.append(Constraint(lambda force, **_: missing(force, lift), tolerance=NEAR, gain=0.1, name="lift"))
     if bodies > 1:
         lanes = LANES * torch.linspace(-limits.y, limits.y, bodies)
-        kept += [Constraint(lambda distance, **_: 1.5 * limits.gap - clearance(distance), tolerance=0.01, gain=0.03),
-                 Constraint(lambda height, **_: (height - lanes.to(height)).abs() - LANE, tolerance=0.01, gain=0.01)]
+        kept += [Constraint(lambda distance, **_: 1.5 * limits.gap - clearance(distance), tolerance=0.01, gain=0.03,
+                            name="apart"),
+                 Constraint(lambda height, **_: (height - lanes.to(height)).abs() - LANE, tolerance=0.01, gain=0.01,
+                            name="lanes")]
     return kept
 
 

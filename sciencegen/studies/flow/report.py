@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 __all__ = ["CAPTIONS", "draw", "files", "film", "judged", "row", "seconds"]
 
 BEST = 10  # designs that are written as outlines
+LABELS = {
+    "shape": ("weights of the body's shape, see sciencegen.airfoil.cst", "1"), "chord": ("chord of the body", "chord"),
+    "alpha": ("angle, nose up", "degree"), "centre": ("mid-chord of the body", "chord"),
+    "outline": ("outline of the body in the stream", "chord"), "force": ("drag and lift coefficient, generated", "1"),
+    "solved": ("drag and lift coefficient, solved", "1"), "inflow": ("stream in which the body is", "U"),
+    "expected": ("minus lift over drag that the network expects", "1"),
+}
 CAPTIONS = {PICTURE: "The three best as the network has them, and the best one by the solver.",
             "flow.gif": "The best design solved from rest, frame by frame."}
 

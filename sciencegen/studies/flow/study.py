@@ -219,6 +219,10 @@ class FlowStudy(Study):
         seeds = torch.as_tensor(samples["seed"].values) + 2**55 + purpose * 2**49
         return Surrogate(self.many, math.log10(self.reynolds), seeds)
 
+    @property
+    def labels(self) -> Mapping[str, tuple[str, str]]:
+        return report.LABELS
+
     def row(self, sample: xarray.Dataset) -> dict[str, str]:
         return report.row(sample)
 

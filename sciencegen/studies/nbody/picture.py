@@ -13,7 +13,10 @@ from torch import Tensor
 
 from ...physics.nbody import NBody
 
-__all__ = ["CAPTION", "draw"]
+__all__ = ["CAPTION", "LABELS", "draw"]
+
+LABELS = {name: (f"x, y and velocity of each disc {how}", "box, box/s") for name, how in (
+    ("start", "at the start"), ("imagined", "as the network has them"), ("trajectory", "by the engine"))}
 
 CAPTION = "The best designs: above as the network has them, below what the solver makes of their starts."
 

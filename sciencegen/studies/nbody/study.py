@@ -36,7 +36,7 @@ from ...tasks import Constraint, Problem
 from ..stages import Adjust, Compose, Decode, Solve, Stage
 from ..study import PICTURE, Study
 from .compose import compose, enlarge, few_steps, room
-from .picture import CAPTION, draw
+from .picture import CAPTION, LABELS, draw
 
 __all__ = ["SPEED", "NBodyStudy", "annealed", "to_centre"]
 
@@ -114,8 +114,10 @@ class NBodyStudy(Study):
         """Trajectories as the network has them."""
         layout, prior = self.composed(self.layout, self.energy, self.frames, self.bodies)
         law = None if self.law is None else Residual(lambda x: self.system.residual(**layout.unpack(x)), self.law)
-        kept = [Constraint(lambda trajectory: self.faults(trajectory[:, 0]) + CLEAR, tolerance=CLEAR, gain=0.1),
-                Constraint(lambda trajectory: self.off_speed(trajectory[:, 0]).abs(), tolerance=0.002, gain=0.1)]
+        kept = [Constraint(lambda trajectory: self.faults(trajectory[:, 0]) + CLEAR, tolerance=CLEAR, gain=0.1,
+                           name="apart and inside"),
+                Constraint(lambda trajectory: self.off_speed(trajectory[:, 0]).abs(), tolerance=0.002, gain=0.1,
+                           name="speed at the start")]
         return Compose(Problem(layout, prior, law), self.objective, self.weight, self.sampler, kept)
 
     def _mended(self, samples: xarray.Dataset) -> xarray.Dataset:
@@ -211,6 +213,10 @@ class NBodyStudy(Study):
     def _sunk(self, state: Tensor) -> Tensor:
         """Whether discs of ``state (*B, n, 4)`` are in one another, by more than a hundredth of their radius."""
         return (self.system.overlap(state) > 0.01 * self.system.radius).any(-1)
+
+    @property
+    def labels(self) -> Mapping[str, tuple[str, str]]:
+        return LABELS
 
     def row(self, sample: xarray.Dataset) -> dict[str, str]:
         flight, imagined = sample["trajectory"].values, sample["imagined"].values

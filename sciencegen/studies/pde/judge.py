@@ -1,40 +1,27 @@
-r"""Whether samples of a posterior are answers: what their misfit, their equation and their admissible ranges say.
+"""Whether samples of a posterior are answers: what their equation and their admissible ranges say, beside their misfit.
 
-If prior, noise and sampler are right, a sample of the posterior and the truth have the same law together with the data,
-so that the misfit of either, :math:`|A x - y|_{\mathrm{noise}} / \sqrt m` over m readings, has that of
-:math:`\chi_m / \sqrt m`, about :math:`1 \pm 1 / \sqrt{2 m}`. Such pairs are the subject of "Validation of Software for
-Bayesian Models Using Posterior Quantiles" (Cook, Gelman & Rubin, 2006), https://doi.org/10.1198/106186006X136976.
-Samples far above it do not explain the data: readings in another order or unit, a noise that is too small, or a truth
-that the prior excludes.
+Samples that were changed after they were drawn, to obey an equation or to stay within a range, are judged anew by the
+rule of :mod:`sciencegen.tasks.misfit`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 import torch
 import xarray
-from scipy.stats import chi
 from torch import Tensor
 
 from ...measure import Measurement
 from ...physics import System
 from ...result import Result
+from ...tasks.misfit import explained, verdict
 
-__all__ = ["admitted", "judged", "likely"]
+__all__ = ["admitted", "judged"]
 
-RARE = 1e-3  # probability beyond either bound
-ROUGH = 3.0  # misfit that the approximation in moment matching may leave (up to 2.5 with rock of two materials)
 Parts = Mapping[str, Tensor]
-
-
-def likely(count: int) -> tuple[float, float]:
-    """Between which bounds the misfit of ``count`` readings is with a probability of 99.8 %."""
-    low, high = chi.ppf((RARE, 1 - RARE), count) / math.sqrt(count)
-    return float(low), float(high)
 
 
 def admitted(result: Result, system: System) -> Result:
@@ -55,23 +42,10 @@ def admitted(result: Result, system: System) -> Result:
 def judged(result: Result, system: System | None, measure: Measurement) -> Result:
     """The result with misfits, residuals and a verdict: in ``data``, in each sample's ``success`` and in words."""
     data = _data(result, system, measure)
-    fits = data.misfit.values <= likely(data.sizes["measurement"])[1]
-    words = f"{result.message}; {_verdict(float(np.median(data.misfit)), data.sizes['measurement'])}"
-    return replace(result, data=data, success=result.success & fits, message=words)
-
-
-def _verdict(misfit: float, count: int) -> str:
-    low, high = likely(count)
-    told = f"misfit {misfit:.3g} in units of the noise, where {low:.2f} to {high:.2f} is likely of {count} readings"
-    if misfit < low:
-        return f"the samples explain the readings more closely than the noise does: {told}; is the noise overstated?"
-    if misfit <= high:
-        return f"the samples explain the readings: {told}"
-    if misfit <= ROUGH:
-        return (f"the samples explain the readings roughly: {told}; those of a prior that is not Gaussian are "
-                "approximate")
-    return (f"the samples do NOT explain the readings: {told}. Are the coordinates in the order of the axes (x, y), "
-            "the values in the prior's unit, the noise not too small, and the truth of the kind that the prior knows?")
+    misfit, count = data.misfit.values, data.sizes["measurement"]
+    told = verdict(misfit, count)
+    words = result.message if told in result.message else f"{result.message}; now {told}"
+    return replace(result, data=data, success=explained(result.samples, misfit, count), message=words)
 
 
 def _data(result: Result, system: System | None, measure: Measurement) -> xarray.Dataset:

@@ -12,14 +12,15 @@ from ...io.write import save
 from ...observations import Observations
 from ...priors import Model
 from ...result import Result
+from ...tasks.misfit import likely
 from ..runs import Report, write_run
 from ..study import keep
 from ..tables import Table
-from .judge import likely
 
 __all__ = ["report", "tables", "write"]
 
 PICTURE = "posterior.png"
+FEW = 0.9  # of the samples that explain the readings: one in a thousand does not by chance
 JUDGED = ("Misfit: each sample's readings against the data, in units of their noise, by the measurement itself.",
           "Residual: each sample in the equation, by the package's own discretisation; no other program was asked.")
 SHOWN = ("The posterior beside the data{truth}: mean and standard deviation of {count} samples, and how far the "
@@ -48,7 +49,7 @@ def tables(result: Result) -> list[Table]:
 def report(model: Model, result: Result) -> Report:
     """All that is said of a posterior."""
     good = int(result.success.sum())
-    warnings = [] if good == len(result) else [result.message]
+    warnings = [] if good > FEW * len(result) else [result.message]
     warnings += [] if model.training.get("better", True) else [str(model.training.get("verdict", ""))]
     known = ", the truth" if len(result.truth) else ""
     readings = result.data.sizes["measurement"]
