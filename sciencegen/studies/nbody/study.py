@@ -229,7 +229,7 @@ class NBodyStudy(Study):
         return draw(result.samples, self.system)
 
     def judged(self, result: Result) -> Sequence[str]:
-        return ["The package's own engine of discs judged the designs; no other program confirmed them."]
+        return ["The package's own engine judged the designs, twice: at its step and at a finer one; no other program."]
 
     def captions(self, result: Result) -> Mapping[str, str]:
         return {PICTURE: CAPTION}
