@@ -124,11 +124,11 @@ class Result:
     def plot(self) -> tuple[Any, Any]:
         """Figure and axes, never shown: of an inverse problem truth, data, mean and spread of each field.
 
-        Otherwise the terms' energies on the way, and the spread of what came out.
+        Of designs the fields of the best ones, and all objectives.
         """
         if "measurement" in self.data.sizes and any(value.ndim > 1 for value in self.samples.data_vars.values()):
             return plot.posterior(self.posterior(), self.data, self.truth)
-        return plot.result(self.history, self.fun, self.success)
+        return plot.designs(self.samples, self.fun, self.success)
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write netCDF4 (HDF5), under another name first, then renamed; :meth:`load` reads it back.

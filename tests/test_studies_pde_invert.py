@@ -19,6 +19,7 @@ from sciencegen import cli
 from sciencegen.exact import Gaussian, Mixture
 from sciencegen.layout import Layout, Variable
 from sciencegen.measure import Points
+from sciencegen.metrics.misfit import RARE, likely
 from sciencegen.observations import Observations, Readings, observe
 from sciencegen.physics import Darcy, Poisson
 from sciencegen.physics.grids import centres
@@ -28,7 +29,6 @@ from sciencegen.sample import Multistep, karras
 from sciencegen.studies.pde import invert as job
 from sciencegen.studies.pde import judge
 from sciencegen.tasks import Problem, invert
-from sciencegen.tasks.misfit import likely
 
 pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
 D = torch.float64
@@ -289,7 +289,7 @@ def test_the_likely_misfit_is_that_of_as_many_normal_numbers():
     low, high = likely(60)
     drawn = np.sqrt(np.mean(np.random.default_rng(0).standard_normal((20_000, 60)) ** 2, 1))
     rare = [(drawn < low).mean(), (drawn > high).mean()]
-    assert all(abs(share - judge.RARE) < 5 * (judge.RARE / 20_000) ** 0.5 for share in rare)
+    assert all(abs(share - RARE) < 5 * (RARE / 20_000) ** 0.5 for share in rare)
 
 
 def test_readings_in_another_order_are_no_success_and_said_so(poisson, example, answer):

@@ -131,5 +131,5 @@ def run(study: Study, count: int, seeds: torch.Tensor | None = None, progress: b
 
 def keep(figure: Any, file: Path) -> None:
     """Save a figure and forget it."""
-    figure.savefig(file, dpi=110, format="png")
+    figure.savefig(file, dpi=150, format="png")
     pyplot.close(figure)

@@ -16,12 +16,12 @@ from ..exact import Gaussian
 from ..guide import Tweedie
 from ..linear import Map, affine
 from ..measure import Measurement
+from ..metrics.misfit import explained, verdict
 from ..moments import Closed, Iterated, Moments
 from ..problem import Parts, Problem
 from ..result import Result
 from ..sample import Sampler
 from .doors import check_count, check_readings, probe
-from .misfit import explained, verdict
 from .sampling import Sampling
 
 __all__ = ["invert"]
@@ -36,7 +36,7 @@ def invert(problem: Problem, measure: Parts, data: Tensor, noise: float | Tensor
     in a sum, join the measurements as ones that read zero, up to their noise; any other law acts at Tweedie's mean.
     Where the prior has a Gaussian, it preconditions, and the samples are drawn around the last Tweedie mean instead of
     being that mean. A sample succeeds if its misfit, ``result.data.misfit``, is one that noise alone makes likely
-    (:mod:`.misfit`); the message says in words what the misfits say of prior, data and noise.
+    (:mod:`sciencegen.metrics.misfit`); the message says in words what the misfits say of prior, data and noise.
 
     Arguments:
         measure: ``(**parts) -> (*B, m)``, as from :mod:`sciencegen.measure`. If not linear up to a constant, it is

@@ -1,4 +1,4 @@
-"""The picture of a design run: outlines, polars, the spread of the samples, and drag beside the baselines."""
+"""The picture of a design run: the best airfoils apart, their polars by Reynolds number, drag beside the baselines."""
 
 from __future__ import annotations
 
@@ -12,82 +12,116 @@ from torch import Tensor
 
 from ...airfoil import cst
 from ...airfoil.conditions import Point
+from ...plot import COLORS, WIDTH, styled
 from ...result import Result
 from .prior import polars
 
 __all__ = ["draw"]
 
 COUNTS = 1e4
+COLUMNS = 5  # outlines in a row
+GREY = "0.55"
 
 
+@styled
 def draw(result: Result, points: tuple[Point, ...], baselines: dict[str, xarray.Dataset],
          verified: xarray.Dataset | None, best: int = 10) -> tuple[Any, Any]:
-    """Four panels of a study's result; ``baselines`` are judged datasets by name; figure and axes, never shown."""
-    figure, axes = pyplot.subplots(2, 2, figsize=(12, 7.2), layout="constrained")
+    """A study's result; figure and the axes of the polars and of the objectives, never shown.
+
+    Above the ``best`` outlines side by side, each with its number and its objective, in grey what the feasible designs
+    span (5 to 95 %). Below the polars, a colour a Reynolds number, and the objective of all designs beside that of the
+    ``baselines``, judged datasets by name, with the best number of each; what breaks a limit is hollow.
+    """
+    count = min(best, len(result))
+    rows = -(-count // COLUMNS)
+    figure = pyplot.figure(figsize=(WIDTH, 1.0 * rows + 5.6))
+    above, below = figure.subfigures(2, 1, height_ratios=(1.0 * rows + 0.3, 5.3))
     shapes = torch.tensor(result.samples["shape"].values)
-    colors = pyplot.cm.viridis(np.linspace(0, 0.85, best))
-    _outlines(axes[0, 0], shapes[:best], colors)
-    _spread(axes[1, 0], shapes[torch.tensor(result.success)])
-    _polars(axes[0, 1], shapes[:best], points, colors, result.samples.isel(sample=slice(best)), verified)
-    _drags(axes[1, 1], result, baselines, verified)
+    _outlines(above, shapes, result, count)
+    axes = below.subplots(2, 1, height_ratios=(3, 2))
+    _polars(axes[0], shapes[:count], points, result.samples.isel(sample=slice(count)), verified)
+    _objectives(axes[1], result, baselines, verified)
     return figure, axes
 
 
-def _outlines(axes: Any, shapes: Tensor, colors: np.ndarray) -> None:
-    lines = cst.outline(shapes).numpy()
-    for i in reversed(range(len(lines))):
-        axes.plot(*lines[i].T, color=colors[i], lw=2 if i == 0 else 0.9, zorder=3 if i == 0 else 2)
-    axes.fill(*lines[0].T, color=colors[0], alpha=0.15)
-    axes.set(aspect=2.0, title=f"the {len(shapes)} best designs (the best is filled)", xlabel="x / chord",
-             ylabel="y / chord (x 2)")
-
-
-def _spread(axes: Any, shapes: Tensor) -> None:
-    if not len(shapes):
-        axes.set(title="no feasible design")
-        return
+def _outlines(figure: Any, shapes: Tensor, result: Result, count: int) -> None:
+    """The best outlines side by side over the span of all feasible ones."""
+    axes = figure.subplots(-(-count // COLUMNS), COLUMNS, squeeze=False, sharex=True, sharey=True)
+    feasible = shapes[torch.tensor(result.success)]
     x = cst.cosine(101, shapes)
-    upper, lower = cst.surfaces(shapes, x)
-    for side, color in ((upper, "tab:blue"), (lower, "tab:orange")):
-        low, middle, high = side.quantile(torch.tensor([0.05, 0.5, 0.95], dtype=side.dtype), dim=0)
-        axes.fill_between(x, low, high, alpha=0.3, color=color, lw=0)
-        axes.plot(x, middle, color=color)
-    axes.set(aspect=2.0, title=f"spread of {len(shapes)} feasible designs (median, 90 % band)", xlabel="x / chord",
-             ylabel="y / chord (x 2)")
+    for number, axis in enumerate(axes.flat):
+        axis.set_axis_off()
+        if number >= count:
+            continue
+        if len(feasible):
+            for side in cst.surfaces(feasible, x):
+                axis.fill_between(x, *side.quantile(torch.tensor([0.05, 0.95], dtype=side.dtype), dim=0), color="0.8",
+                                  lw=0)
+        good = bool(result.success[number])
+        axis.plot(*cst.outline(shapes[number: number + 1])[0].numpy().T, color=COLORS[0] if good else GREY, lw=1.2)
+        axis.set_title(f"{number + 1}:  {COUNTS * result.fun[number]:.2f}{'' if good else ' (rejected)'}", pad=1)
+    axes[0, 0].set(ylim=(-0.11, 0.14), xlim=(-0.02, 1.02))
+    figure.suptitle("the best designs and their objective x 10⁴; thickness twice as large as it is", fontsize=10)
+    for axis in axes.flat:
+        axis.set_aspect(2.0)
 
 
-def _polars(axes: Any, shapes: Tensor, points: tuple[Point, ...], colors: np.ndarray, at: xarray.Dataset,
-            verified: xarray.Dataset | None) -> None:
-    alpha = torch.linspace(-5, 15, 41)
-    for k, point in enumerate(points):
-        polar = polars(shapes, torch.full((len(shapes),), np.log10(point.reynolds)), alpha)
+def _polars(axis: Any, shapes: Tensor, points: tuple[Point, ...], at: xarray.Dataset, verified: xarray.Dataset | None
+            ) -> None:
+    """Lift over drag, a colour a Reynolds number: the best one thick, the others thin."""
+    alpha, reynolds = torch.linspace(-5, 15, 41), sorted({point.reynolds for point in points}, reverse=True)
+    for color, value in zip(np.resize(COLORS, len(reynolds)), reynolds):
+        polar = polars(shapes, torch.full((len(shapes),), np.log10(value)), alpha)
         for i in reversed(range(len(shapes))):
-            axes.plot(COUNTS * polar[i, :, 1].exp(), polar[i, :, 0], color=colors[i], lw=1.2 if i == 0 else 0.5)
-        axes.axhline(point.cl, color="0.8", lw=0.8, zorder=0)
-        axes.annotate(str(point), (0.99, point.cl), xycoords=("axes fraction", "data"), ha="right", va="bottom",
-                      fontsize=8)
-    axes.scatter(COUNTS * at.cd.values, at.cl.values, s=14, color="k", zorder=4, label="NeuralFoil at the points")
+            look = {"lw": 1.8, "label": f"Re {value:.3g}".replace("e+0", "e")} if i == 0 else {"lw": 0.4}
+            axis.plot(COUNTS * polar[i, :, 1].exp(), polar[i, :, 0], color=color, **look)
+    axis.scatter(COUNTS * at.cd.values, at.cl.values, s=12, color="k", zorder=4, label="NeuralFoil, asked for")
     if verified is not None and np.isfinite(verified.cd).any():
-        axes.scatter(COUNTS * verified.cd.values, verified.cl.values, s=26, marker="x", color="tab:red", zorder=5,
+        axis.scatter(COUNTS * verified.cd.values, verified.cl.values, s=26, marker="x", color=COLORS[3], zorder=5,
                      label="XFOIL")
-    top = COUNTS * float(at.cd.max())
-    axes.set(xlim=(0.5 * COUNTS * float(at.cd.min()), 1.8 * top), title="polars of the best designs",
-             xlabel="drag, counts", ylabel="lift coefficient")
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    right, high, low = (2.2 * COUNTS * float(at.cd.max()), max(p.cl for p in points), min(p.cl for p in points))
+    axis.set(xlim=(0.5 * COUNTS * float(at.cd.min()), right), ylim=(min(low - 0.3, 0.0), high + 0.45),
+             xlabel="drag coefficient x 10⁴", ylabel="lift coefficient")
+    axis.set_title("polars of these designs by NeuralFoil, the best one thick")
+    axis.legend(loc="center right")
 
 
-def _drags(axes: Any, result: Result, baselines: dict[str, xarray.Dataset], verified: xarray.Dataset | None) -> None:
-    groups = {"designs": COUNTS * result.fun[result.success]}
-    groups |= {name: COUNTS * data.fun.values[data.feasible.values] for name, data in baselines.items()}
+def _objectives(axis: Any, result: Result, baselines: dict[str, xarray.Dataset], verified: xarray.Dataset | None
+                ) -> None:
+    """The objective of all designs and of what they are compared with, a row each, with the best number."""
+    rows = [("designs", result.fun, result.success)]
     if verified is not None and np.isfinite(verified.fun).any():
-        groups = {"designs, XFOIL": COUNTS * verified.fun.values[np.isfinite(verified.fun.values)]} | groups
-    for row, (name, values) in enumerate(groups.items()):
-        jitter = np.random.default_rng(0).uniform(-0.25, 0.25, len(values))
-        axes.scatter(values, row + jitter, s=12, alpha=0.7)
-    finite = np.concatenate([v[np.isfinite(v)] for v in groups.values()])
-    if len(finite):
-        axes.set_xlim(0.95 * finite.min(), 1.05 * np.quantile(finite, 0.95))
-    rms = {name: data.attrs["fit_rms"] for name, data in baselines.items() if "fit_rms" in data.attrs}
-    fitted = {name: f"\nfitted to {value:.1g} chords" for name, value in rms.items()}
-    axes.set_yticks(range(len(groups)), [f"{k} ({len(v)}){fitted.get(k, '')}" for k, v in groups.items()])
-    axes.set(title="objective of the feasible ones", xlabel="objective x 10⁴ (drag counts for the default)")
+        rows.append(("designs, by XFOIL", verified.fun.values, np.isfinite(verified.fun.values)))
+    for name, data in baselines.items():
+        fitted = f", fitted to {data.attrs['fit_rms']:.1g} chords" if "fit_rms" in data.attrs else ""
+        rows.append((name + fitted, data.fun.values, data.feasible.values))
+    labels = []
+    for row, (name, values, good) in enumerate(rows):
+        seen = np.isfinite(values)
+        jitter = np.random.default_rng(0).uniform(-0.2, 0.2, len(values))
+        color, size = COLORS[row % len(COLORS)], 40 if len(values) == 1 else 12
+        for some, fill in ((seen & good, color), (seen & ~good, "none")):
+            axis.scatter(COUNTS * values[some], row + jitter[some], s=size, facecolors=fill, edgecolors=color, lw=0.8)
+        labels.append(f"{name}\n{_best(values, good)}")
+    axis.set_yticks(range(len(rows)), labels)
+    axis.set(xscale="log", ylim=(len(rows) - 0.5, -0.5), xlabel="objective x 10⁴ (logarithmic); hollow: breaks a limit")
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(pyplot.NullFormatter())
+    ends = COUNTS * np.concatenate([values[np.isfinite(values)] for _, values, _ in rows])
+    axis.set_xticks(_ticks(ends.min(), ends.max()))
+
+
+def _best(values: np.ndarray, good: np.ndarray) -> str:
+    """The best number of a row, in words."""
+    some = values[good & np.isfinite(values)]
+    if len(some):
+        return f"best {COUNTS * some.min():.2f}" if len(values) > 1 else f"{COUNTS * some[0]:.2f}"
+    seen = values[np.isfinite(values)]
+    return f"{COUNTS * seen.min():.2f}, breaks a limit" if len(seen) else "no number"
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """A few round numbers between two."""
+    every = [m * 10.0**e for e in range(-2, 8) for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)]
+    inside = [t for t in every if 0.9 * low <= t <= 1.1 * high]
+    return inside[:: max(1, len(inside) // 8)]

@@ -1,7 +1,7 @@
 """Whether samples of a posterior are answers: what their equation and their admissible ranges say, beside their misfit.
 
 Samples that were changed after they were drawn, to obey an equation or to stay within a range, are judged anew by the
-rule of :mod:`sciencegen.tasks.misfit`.
+rule of :mod:`sciencegen.metrics.misfit`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import xarray
 from torch import Tensor
 
 from ...measure import Measurement
+from ...metrics.misfit import explained, verdict
 from ...physics import System
 from ...result import Result
-from ...tasks.misfit import explained, verdict
 
 __all__ = ["admitted", "judged"]
 

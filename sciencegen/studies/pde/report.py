@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ...io.write import save
+from ...metrics.misfit import likely
 from ...observations import Observations
 from ...priors import Model
 from ...result import Result
-from ...tasks.misfit import likely
 from ..runs import Report, write_run
 from ..study import keep
 from ..tables import Table
