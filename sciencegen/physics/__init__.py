@@ -17,6 +17,7 @@ from .system import SYSTEMS, Part, Stored, System, resolve
 if TYPE_CHECKING:
     from .advection_diffusion import AdvectionDiffusion
     from .bodies import Circle, Outline, ellipse, placed
+    from .bounds import conductivity_bounds, modulus_bounds, wiener
     from .burgers import Burgers
     from .darcy import Channels, Darcy, Rock
     from .fields import GaussianField, binary, channels
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .grids import Basis, Cosine, Fourier, Sine
     from .heat import Heat
     from .helmholtz import Helmholtz
+    from .homogenise import conductivity, stiffness
     from .kalman import LinearGaussian
     from .kolmogorov import Kolmogorov
     from .kuramoto_sivashinsky import KuramotoSivashinsky
@@ -38,12 +40,14 @@ __all__ = [
     "SYSTEMS", "AdvectionDiffusion", "Basis", "Burgers", "Channels", "Circle", "Cosine", "Darcy", "Flow", "Fourier",
     "GaussianField", "Heat", "Helmholtz", "Kolmogorov", "KuramotoSivashinsky", "LinearGaussian", "LogWells", "Lorenz63",
     "Lorenz96", "NBody", "NavierStokes", "Outline", "Part", "Poisson", "Rock", "Sine", "Stored", "System", "Wells",
-    "binary", "channels", "ellipse", "placed", "pool", "resolve", "window_forces",
+    "binary", "channels", "conductivity", "conductivity_bounds", "ellipse", "modulus_bounds", "placed", "pool",
+    "resolve", "stiffness", "wiener", "window_forces",
 ]  # fmt: skip
 
 _FILES = {
     "advection_diffusion": ("AdvectionDiffusion",),
     "bodies": ("Circle", "Outline", "ellipse", "placed"),
+    "bounds": ("conductivity_bounds", "modulus_bounds", "wiener"),
     "burgers": ("Burgers",),
     "darcy": ("Channels", "Darcy", "Rock"),
     "fields": ("GaussianField", "binary", "channels"),
@@ -52,6 +56,7 @@ _FILES = {
     "grids": ("Basis", "Cosine", "Fourier", "Sine"),
     "heat": ("Heat",),
     "helmholtz": ("Helmholtz",),
+    "homogenise": ("conductivity", "stiffness"),
     "kalman": ("LinearGaussian",),
     "kolmogorov": ("Kolmogorov",),
     "kuramoto_sivashinsky": ("KuramotoSivashinsky",),
