@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import xarray
 
-from . import metrics
+from . import forecast_plot, metrics
 from .files import guarded, netcdf, replacing
 from .files.child import in_child
 
@@ -53,6 +53,10 @@ class Forecast:
 
     def __len__(self) -> int:
         return self.frames.sizes["member"]
+
+    def first(self, frames: int) -> Forecast:
+        """The same with no more than its first frames."""
+        return replace(self, frames=self.frames.isel(time=slice(frames)))
 
     @property
     def parts(self) -> list[str]:
@@ -105,6 +109,33 @@ class Forecast:
                 for t in range(samples.shape[2])]
         return xarray.DataArray(np.array(rows).T, {"score": list(SCORES)}, ("score", "time"),
                                 attrs={"units": members.attrs.get("units", "")})
+
+    def plot(self, truth: Any = None, part: str | None = None, sample: int = 0) -> tuple[Any, Any]:
+        """Figure and axes of one part of one sample, never shown (:func:`sciencegen.forecast_plot.plot`).
+
+        Arguments:
+            truth: as for :meth:`scores`, of all samples; frames of the history before, if they are there.
+            part: its name; the first one in time unless given.
+            sample: its place.
+        """
+        name = part or self.parts[0]
+        scores = None if truth is None or name not in truth else self.scores(truth)[name]
+        return forecast_plot.plot(*self._one(name, sample, truth), scores)
+
+    def film(self, path: str | os.PathLike, truth: Any = None, part: str | None = None, sample: int = 0) -> Path:
+        """An animated GIF of one part of one sample, frame by frame; arguments as of :meth:`plot`."""
+        return forecast_plot.film(*self._one(part or self.parts[0], sample, truth), path)
+
+    def _one(self, name: str, sample: int, truth: Any
+             ) -> tuple[xarray.DataArray, xarray.DataArray, xarray.DataArray | None]:
+        """History and forecast of one sample over ``(member, time, ...)``, and what is known to have come."""
+        known, ahead = self.history[name].isel(sample=sample), self.frames[name].isel(sample=sample)
+        if truth is None or name not in truth:
+            return known, ahead, None
+        came = np.asarray(truth[name])
+        came = came[sample] if came.ndim == ahead.ndim else came
+        before = known.isel(member=0).values[: max(known.sizes["time"] + ahead.sizes["time"] - len(came), 0)]
+        return known, ahead, xarray.DataArray(np.concatenate([before, came]), dims=ahead.dims[1:])
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write netCDF4 (HDF5), under another name first, then renamed; :meth:`load` reads it back.

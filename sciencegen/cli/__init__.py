@@ -18,6 +18,7 @@ from .. import __version__
 from .assimilate import assimilate
 from .data import data
 from .design import design
+from .forecast import forecast, score
 from .invert import invert
 from .rerun import rerun
 from .show import show
@@ -33,7 +34,7 @@ app = App(name="sciencegen", version=__version__, help="Inverse design by compos
           suppress_keyboard_interrupt=False)
 for command in (design, train, data):
     app.command(command)
-for function in (invert, assimilate, verify, rerun, show):
+for function in (invert, forecast, assimilate, score, verify, rerun, show):
     app.command(function)
 
 PLAIN = {" into float": " into a number", " into int": " into a whole number"}  # Python's words and a user's

@@ -137,8 +137,17 @@ class Rollout:
                 return Window(memory, view, self.draw(view))
             except (TypeError, ValueError) as error:
                 refused = refused or error
-        raise ValueError(f"got a history of {history} frames; expected one of which the prior knows what comes after "
-                         f"it: {refused}") from refused
+        least = next((m for m in range(most + 1, self.frames.length) if self._knows(m, fixed)), None)
+        raise ValueError(f"got a history of {history} frames" + (f" and {', '.join(fixed)}" if fixed else "") + (
+            f"; expected at least {least} frames, of which the prior was trained to be told" if least else
+            f", which the prior was not trained to be told: {refused}")) from refused
+
+    def _knows(self, memory: int, fixed: Sequence[str]) -> bool:
+        try:
+            self.draw(self.frames.view(memory, fixed))
+        except (TypeError, ValueError):
+            return False
+        return True
 
     def __call__(self, windows: Sequence[Window], start: Mapping[str, Tensor], noise: Any
                  ) -> Iterator[dict[str, Tensor]]:
