@@ -32,13 +32,14 @@ def states_of(data: Path, parts: str | None, window: int | None, stride: int, pe
               group: str | None, seed: int) -> States:
     """The states of a file, as the options say."""
     from .. import io
+    from ..io.usual import usual
     from ..states import States
     from ..symmetries import Shift
 
     if wrong := [word for word in dims if not word.partition("=")[2]]:
         raise ValueError(f"got --dims {wrong[0]}; expected NAME=AXES, as in u=sample,time,x")
     named = {name: tuple(axes.split(",")) for name, _, axes in (word.partition("=") for word in dims)}
-    found = io.open(data, dims=named or None, group=group)
+    found = usual(io.open(data, dims=named or None, group=group))
     frames = found.sizes.get("time", 1)
     if window is not None and not 1 <= window <= frames:
         raise ValueError(f"got --window {window}; expected 1 to {frames}, the frames of the data")

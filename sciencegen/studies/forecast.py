@@ -14,6 +14,7 @@ import xarray
 
 from .. import io
 from ..forecasts import Forecast
+from ..io.usual import usual
 from ..layout import Layout
 from ..priors import Model
 from ..states.parts import StatePart, resolve, tidy
@@ -67,7 +68,7 @@ def cases(model: Model, data: Path, samples: str, start: int, history: int, hori
         unknown: parts without time that are in the file and not to be known.
         missing: what stands for NaN.
     """
-    layout, whole = model.layout, io.open(data, group=group)
+    layout, whole = model.layout, usual(io.open(data, group=group))
     moving = [k for k, v in layout.variables.items() if v.dims[:1] == ("time",)]
     fixed = [k for k in layout.variables if k not in moving and k not in unknown and _there(whole, k)]
     for flag, names, there in (("ahead", ahead, moving), ("unknown", unknown, [*layout.variables])):

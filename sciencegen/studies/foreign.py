@@ -11,6 +11,7 @@ from .. import io
 from ..files import fault, guarded, netcdf
 from ..files.child import in_child
 from ..forecasts import Forecast
+from ..io.usual import usual
 
 __all__ = ["read", "score"]
 
@@ -25,7 +26,7 @@ def score(forecast: Path, truth: Path, start: int | None = None) -> tuple[Foreca
 
     Without it frames of the same time are compared or, where times do not say, the last ones.
     """
-    found, came = read(forecast), io.open(truth)
+    found, came = read(forecast), usual(io.open(truth))
     parts = [name for name in found.parts if name in came.data_vars]
     if not parts:
         raise ValueError(f"got {truth} with {sorted(map(str, came.data_vars))}; expected some of the forecast's parts, "
