@@ -3,14 +3,19 @@
 import math
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
+import xarray
 from torch import nn
 
+import sciencegen as sg
 from conformance import awake
 from oracles import close, covariance, normal
+from sciencegen.cli.train import train_own
+from sciencegen.energy import Residual
 from sciencegen.exact import Gaussian
-from sciencegen.layout import Layout
+from sciencegen.layout import Layout, Variable
 from sciencegen.nets.mlp import MLP
 from sciencegen.nets.zero import Zero
 from sciencegen.priors import Draw, Model, Recipe, Stepper
@@ -174,3 +179,45 @@ def test_a_trained_one_is_saved_loaded_and_judged_by_its_loss(tmp_path):
     assert torch.equal(found, model.energy.ahead(first, None)(value, Streams(torch.arange(4000))))
     assert abs(float(found.mean()) - math.sin(1.05)) < 0.15
     assert 0.03 < float(found.std()) < 0.3
+
+
+def chained(prior):
+    """A model of two frames of two numbers."""
+    layout = Layout(u=Variable((2, 2), dims=("time", "x")))
+    return Model(layout, prior, Recipe("sciencegen.nets.zero.Zero", {"scalar": False}))
+
+
+def test_a_forecast_steps_frame_by_frame_at_a_call_each():
+    factor = torch.tensor([[0.9, 0.2], [-0.2, 0.9]], dtype=D)
+    power = 10 * torch.eye(2, dtype=D)
+    after = factor @ power @ factor.mT + 0.1 * torch.eye(2, dtype=D)
+    joint = torch.cat([torch.cat([power, power @ factor.mT], 1), torch.cat([factor @ power, after], 1)])
+    model = chained(Stepper(Zero(False), Gaussian(torch.zeros(4, dtype=D), joint), given=[[0, 1]]).double())
+    start = normal(3, 1, 1, 2)
+    found = sg.forecast(model, start, 5, members=2, progress=False)
+    frames, wanted = torch.as_tensor(found.frames["u"].values), start[:, 0, 0]
+    for lead in range(5):
+        wanted = wanted @ factor.mT
+        close(frames[:, 0, lead], wanted, 1e-8)
+    assert found.nfev == 5
+
+
+def test_what_asks_for_a_score_is_refused_by_a_forecast():
+    model = chained(Stepper(Zero(False), Gaussian(torch.zeros(4), torch.ones(4)), given=[[0, 1]]))
+    with pytest.raises(TypeError, match="draws frames and knows no density"):
+        sg.forecast(model, torch.zeros(1, 2), 2, 2, laws=Residual(lambda x: x[..., :1], 0.1), progress=False)
+    with pytest.raises(ValueError, match="got an objective for Stepper"):
+        sg.forecast(model, torch.zeros(1, 2), 2, 2, objective=lambda u: u.sum((-2, -1)), progress=False)
+
+
+def test_a_file_trains_one_on_the_command_line(tmp_path, capsys):
+    times, cells = np.arange(6.0), np.arange(8.0)
+    waves = np.sin(cells - times[:, None] + np.arange(10.0)[:, None, None]).astype("f4")
+    coords = {"time": times, "x": cells}
+    xarray.Dataset({"u": (("sample", "time", "x"), waves)}, coords).to_netcdf(tmp_path / "waves.nc")
+    train_own(str(tmp_path / "waves.nc"), window=2, periodic="x", stepper=True, steps=2, out=tmp_path / "out")
+    kept = Model.load(tmp_path / "out" / "model")
+    assert isinstance(kept.energy, Stepper)
+    assert kept.energy.members == 2
+    with pytest.raises(ValueError, match="got --stepper for states without time"):
+        train_own(str(tmp_path / "waves.nc"), window=1, stepper=True, steps=2, out=tmp_path / "other")

@@ -88,6 +88,12 @@ class Stepper(Preconditioned):
     def plan(self, x: Tensor, sigma: Tensor) -> Plan:
         raise _drawn_only(self)
 
+    def gaussian(self) -> None:
+        """None: the one that it corrects is not the law of what it draws."""
+
+    def gaussian_at(self, view: View, value: Tensor) -> None:
+        """None, as :meth:`gaussian`."""
+
     def plan_frames(self, x: Tensor, noise: Streams) -> Plan:
         """The free coordinates ``(*B, f)`` of a draw for each row ``x (*B, n)``, which has the known ones in place."""
         chart, base = self.chart, self.chart.base
