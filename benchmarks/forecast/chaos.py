@@ -66,7 +66,7 @@ def path(system: KuramotoSivashinsky, count: int, frames: int, seed: int) -> Ten
     return torch.stack(found, 1)
 
 
-def _ensemble(truth: Tensor, share: float, deviation: float, horizon: int, members: int = 16) -> Question:
+def _ensemble(truth: Tensor, share: float, deviation: float, horizon: int, members: int = 20) -> Question:
     """Starts that were seen with an error, and members about what was seen with errors of the same size."""
     random = torch.Generator().manual_seed(int(1000 * share))
     white = lambda *shape: share * deviation * torch.randn(*shape, generator=random, dtype=truth.dtype)

@@ -46,8 +46,7 @@ def rows(task: Task) -> Iterator[Row]:
     yield Trained("CRPS, one noise vector", members=2, vector=16)
     yield Autoregressive()
     yield Blanket()
-    if task.zoo:
-        yield from (AllAtOnce(), Ancestral())
+    yield from (AllAtOnce(), Ancestral())
 
 
 def answered(row: Row, task: Task, seed: int, out: Path) -> dict[str, Any]:

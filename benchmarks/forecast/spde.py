@@ -78,8 +78,9 @@ def linear(quick: bool, trajectories: int = 100, seconds: float = 100.0) -> Task
                  Question("speed", long[:1, None, :1], long[:1, 1:65], (64,), 32))
     solvers = {"solver, half the points": cut(32), "solver, 3/8 of the points": cut(24), "exact": cut(CELLS)}
     name = "F1" if trajectories == 100 else f"F1 from {trajectories}"
+    full = trajectories == 100
     return Task(name, f"linear SPDE, {trajectories} trajectories", paths(system, trajectories, 40, 0), system.frame,
-                questions if trajectories == 100 else (question,), seconds, 32, solvers=solvers, zoo="spde")
+                questions if full else (question,), seconds, 32, solvers=solvers, zoo="spde" if full else "")
 
 
 def lasting(frames: Tensor) -> dict[str, float]:
