@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 
 import sciencegen as sg
-from sciencegen.priors import Model, zoo
+from sciencegen.priors import Denoiser, Model, zoo
+from sciencegen.recipe import Recipe
 from sciencegen.sample import Sampler
-from sciencegen.states import States
+from sciencegen.states import States, candidates
 from sciencegen.symmetries import Shift
 from sciencegen.train import Training, train
 
@@ -21,6 +22,7 @@ from .task import Drawn, Question, Row, Task
 __all__ = ["Ancestral"]
 
 WINDOW, STEPS = 8, 100
+FEWEST = 5  # trajectories of which some may be held out
 
 
 @dataclass
@@ -28,7 +30,7 @@ class Ancestral(Row):
     """``sg.forecast`` as it is, with what the model says of how it is drawn.
 
     The prior is the task's shipped one; where it has none, one of windows of 8 frames is trained as a user does it, by
-    ``sg.train`` with all it chooses by itself.
+    ``sg.train`` with all it chooses by itself. From fewer trajectories than can be held out it is a Gaussian alone.
 
     Arguments:
         name: in the table.
@@ -47,9 +49,7 @@ class Ancestral(Row):
         elif (path / "model").is_dir():
             self.model = Model.load(path / "model")
         else:
-            axes = ("x", "y")[: len(task.space)]
-            states = States(task.dataset(), ["u"], length=WINDOW, symmetries=(Shift(axes),), seed=seed)
-            self.model = train(states, Training(steps=STEPS, seed=seed), path, progress=False)
+            self.model = trained(task, seed, path)
         facts = self.model.training
         took = facts.get("seconds") if task.zoo else time.process_time() - since
         return {"training": took, "steps": facts.get("steps"), "gaussian": facts.get("gaussian"),
@@ -63,3 +63,15 @@ class Ancestral(Row):
                             progress=False)
         frames = torch.as_tensor(found.frames["u"].values).transpose(0, 1)
         return Drawn(frames, found.nfev / horizon, time.process_time() - since)
+
+
+def trained(task: Task, seed: int, path: Path) -> Model:
+    """A prior of the task's own trajectories."""
+    shifts, data = (Shift(("x", "y")[: len(task.space)]),), task.dataset()
+    if len(task.train) >= FEWEST:
+        states = States(data, ["u"], length=WINDOW, symmetries=shifts, seed=seed)
+        return train(states, Training(steps=STEPS, seed=seed), path, progress=False)
+    states = States(data, ["u"], length=WINDOW, symmetries=shifts, split=(1.0, 0.0, 0.0))
+    recipe = Recipe("sciencegen.nets.zero.Zero", {"scalar": False})
+    return Model(states.layout, Denoiser(recipe.build(), candidates(states)["Markov by wave number"]), recipe,
+                 training={"gaussian": "Markov by wave number", "steps": 0})
