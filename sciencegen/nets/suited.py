@@ -20,7 +20,7 @@ import numpy as np
 
 from ..recipe import Recipe
 
-__all__ = ["suited"]
+__all__ = ["of_windows", "suited"]
 
 SPACE = ("x", "y", "z")
 SMALL = 8  # entries of an axis without coordinates that are taken for channels
@@ -73,6 +73,25 @@ def suited(layout: _Layout, width: int | None = None, periodic: Sequence[str] = 
                          "the layout's dims and give them coordinates, or bring a network of your own")
     size = min(max(128, 1 << (layout.size - 1).bit_length()), 512) if width is None else width
     return Recipe("sciencegen.nets.mlp.MLP", {"size": layout.size, "width": size, "depth": 4})
+
+
+def of_windows(layout: _Layout, width: int | None = None, periodic: Sequence[str] = ()) -> Recipe | None:
+    """The network that suits windows of which the next frames are asked for: of one resolution, as they are local.
+
+    None where the state has no fields on a grid (:func:`suited` then chooses). Arguments as there.
+    """
+    kinds = {name: [_kind(variable, i, ()) for i in range(len(variable.shape))]
+             for name, variable in layout.variables.items()}
+    if any(kind == "node" for each in kinds.values() for kind in each):
+        return None
+    grid = _grid(layout, kinds)
+    if math.prod(grid.values()) < POINTS and not any(dim in grid for dim in periodic):
+        return None
+    line = len(grid) == 1
+    return Recipe("sciencegen.nets.residual.FieldResNet", {
+        "shapes": _shapes(layout), "axes": _axes(layout, kinds, grid), "grid": list(grid.values()),
+        "periodic": [dim in periodic for dim in grid], "width": width or (64 if line else 48), "blocks": 4,
+        "kernel": 5 if line else 3, "patch": 2 if all(n % 2 == 0 for n in grid.values()) else 1})
 
 
 def _kind(variable: _Variable, axis: int, sets: Sequence[str]) -> str:
@@ -130,6 +149,17 @@ def _grid(layout: _Layout, kinds: Mapping[str, Sequence[str]]) -> dict[str, int]
 
 def _fields(layout: _Layout, kinds: Mapping[str, Sequence[str]], grid: Mapping[str, int], periodic: Sequence[str],
             width: int | None) -> Recipe:
+    width = width or (24 if len(grid) < 3 else 16)  # of some, what learns most in a minute of two cores
+    patch = 2 if math.prod(grid.values()) >= 512 else 1
+    depth = _depth(max(grid.values()) // patch, [n // patch for dim, n in grid.items() if dim in periodic])
+    return Recipe("sciencegen.nets.fields.FieldUNet", {
+        "shapes": _shapes(layout), "axes": _axes(layout, kinds, grid), "grid": list(grid.values()),
+        "periodic": [dim in periodic for dim in grid], "channels": [min(k + 1, 4) * width for k in range(depth)],
+        "blocks": [1, *[1 if width < 32 else 2] * (depth - 1)], "patch": patch})
+
+
+def _axes(layout: _Layout, kinds: Mapping[str, Sequence[str]], grid: Mapping[str, int]) -> list[list[int]]:
+    """For each part, which axis of the grid each of its axes is; ValueError for a field on none of it."""
     axes = []
     for name, variable in layout.variables.items():
         own = [_axis(variable, i, grid) if kind == "grid" else -1 for i, kind in enumerate(kinds[name])]
@@ -138,13 +168,7 @@ def _fields(layout: _Layout, kinds: Mapping[str, Sequence[str]], grid: Mapping[s
                              f"{dict(grid)}; expected axes of that grid, or multiples of their sizes: bring a network "
                              "of your own, or leave the part out")
         axes.append(own)
-    width = width or (24 if len(grid) < 3 else 16)  # of some, what learns most in a minute of two cores
-    patch = 2 if math.prod(grid.values()) >= 512 else 1
-    depth = _depth(max(grid.values()) // patch, [n // patch for dim, n in grid.items() if dim in periodic])
-    return Recipe("sciencegen.nets.fields.FieldUNet", {
-        "shapes": _shapes(layout), "axes": axes, "grid": list(grid.values()),
-        "periodic": [dim in periodic for dim in grid], "channels": [min(k + 1, 4) * width for k in range(depth)],
-        "blocks": [1, *[1 if width < 32 else 2] * (depth - 1)], "patch": patch})
+    return axes
 
 
 def _depth(longest: int, rings: Sequence[int]) -> int:

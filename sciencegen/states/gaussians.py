@@ -171,13 +171,18 @@ def _markov(rows: Tensor, states: States, ridge: float, single: bool, rank: int 
     mean = frames.mean(rows.mean(0, dtype=torch.float64))
     if not states.periodic:
         cov = frames.chained(torch.cov(rows.double().mT), ridge, single)
-        return Gaussian(mean.float(), (cov + FLOOR * torch.eye(len(cov))).float())
+        return _dense(mean, cov)
     waves = Waves.of(states.layout, states.periodic)
     mean = waves.level(mean)
     cov = frames.through(waves.channels).chained(_products(rows, mean, waves), ridge, single)
     if len(mean) <= DENSE:
-        return Gaussian(mean.float(), (waves.dense(cov) + FLOOR * torch.eye(len(mean))).float())
+        return _dense(mean, waves.dense(cov))
     return _of_waves(mean, waves, cov, rank)
+
+
+def _dense(mean: Tensor, cov: Tensor) -> Gaussian:
+    """Diagonalised in float64: in 32 bits small variances would be rounding, and some below zero."""
+    return Gaussian(mean.double(), (cov + cov.mT) / 2 + FLOOR * torch.eye(len(cov))).float()
 
 
 def _sizes(states: States) -> list[int]:

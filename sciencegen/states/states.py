@@ -55,6 +55,7 @@ class States:
         self.data, wanted = tidy(whole, parts)
         _require_samples(self.data, wanted)
         self.length, self.stride, self.symmetries, self.seed = _length(self.data, length), stride, symmetries, seed
+        self.missing = missing
         self.parts = resolve(self.data, wanted, self.length)
         reader = Reader(self.data, self.length, stride, missing)
         frames = self.data.sizes.get("time", 1)
@@ -74,6 +75,12 @@ class States:
     def periodic(self) -> tuple[str, ...]:
         """The axes along which the data may be shifted, as their symmetries say."""
         return tuple(dict.fromkeys(dim for s in self.symmetries for dim in getattr(s, "periodic", ())))
+
+    def longer(self, length: int) -> States:
+        """The same parts of the same samples in windows of ``length`` frames, without symmetries."""
+        asked = {part.name: part.variables if part.stacked is not None else part.variables[0] for part in self.parts}
+        samples = [part.tolist() for part in self.cut.samples]
+        return States(self.data, asked, length, self.stride, samples, seed=self.seed, missing=self.missing)
 
     def _layout(self, whole: xarray.Dataset) -> tuple[Layout, list[str]]:
         time, notes = _time(whole, self.length) if "time" in self.data.sizes else (None, [])

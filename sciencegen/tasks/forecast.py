@@ -19,7 +19,7 @@ from ..forecasts import Forecast
 from ..priors import Model
 from ..problem import Parts, Problem
 from ..random import Streams, spares
-from ..sample import Sampler, karras
+from ..sample import Refine, Sampler, karras
 from .doors import check_count, check_whole
 from .histories import Start, Times, labelled, times_of
 from .lawful import lawful
@@ -73,7 +73,7 @@ def forecast(model: Model | Problem, history: Any, horizon: int, members: int = 
         check_whole(name, number)
     start = Start.of(problem.layout, history, given, horizon, members)
     times = times_of(problem.layout, history, start.history)
-    sampler = sampler or usual(problem.prior)
+    sampler = sampler or chosen(problem.prior, facts)
     roll = _rollout(problem, start, facts, sampler, memory)
     windows = roll.windows(start.history, horizon, start.fixed)
     check_count(start.samples * members, problem.size)
@@ -97,6 +97,12 @@ def usual(prior: Energy, steps: int = STEPS) -> Sampler:
     inside = prior.gaussian()
     high = 80.0 if inside is None else ABOVE * float(inside.variances.max()) ** 0.5
     return Exponential(karras(steps, LOW, min(max(high, 10 * LOW), 80.0)))
+
+
+def chosen(prior: Energy, facts: Mapping[str, Any]) -> Sampler:
+    """The sampler that was best on validation trajectories of a training, else the usual one."""
+    levels = facts.get("forecast", {}).get("levels")
+    return Refine.at(*levels) if levels else usual(prior)
 
 
 def _lawed(problem: Problem, laws: Energy | None) -> Problem:

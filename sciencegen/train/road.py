@@ -25,6 +25,7 @@ from ..priors import EnergyNet
 from ..priors.base import Prior
 from ..priors.model import Model
 from ..recipe import Recipe
+from . import windows
 from .bases import Choice, chosen
 from .card import card
 from .fit import Trained, fit
@@ -56,15 +57,21 @@ def train(states: Data, how: Training | None = None, out: str | os.PathLike = "r
         ValueError: a layout without a suited network; a checkpoint of another training in ``out``.
     """
     how, layout = how or Training(), states.layout
+    ahead = windows.applies(states, how)
+    how = windows.suit(states, how) if ahead else how
     choice = chosen(states, how.gaussian, how.views(layout)[1], how.levels)
     recipe = how.net or suited(layout, how.width, states.periodic)
-    torch.manual_seed(how.seed)
-    prior = _prior(how, layout, choice, recipe.build([recipe.path])).to(device or "cpu")
+
+    def made(gaussian: Choice) -> Prior:
+        torch.manual_seed(how.seed)
+        return _prior(how, layout, gaussian, recipe.build([recipe.path])).to(device or "cpu")
+
+    prior = made(windows.base(states, how, choice, Path(out), made) if ahead else choice)
     trained = fit(prior, states.train, Path(out), how.steps, minutes=_minutes(how),
                   held_out=states.valid if len(states.valid) else None, batch=how.batch, rate=how.rate,
                   decay=how.decay, levels=how.levels, shares=how.shared(layout), precision=how.precision, seed=how.seed,
                   every=how.every, facts={"layout": _digest(layout)}, progress=progress)
-    model, ranks = _model(states, how, choice, recipe, trained), Ranks.join(torch.device(device or "cpu"))
+    model, ranks = _model(states, how, choice, recipe, trained, ahead), Ranks.join(torch.device(device or "cpu"))
     if not ranks.rank:
         model.save(Path(out) / "model")
     ranks.wait()
@@ -76,7 +83,8 @@ def _prior(how: Training, layout: Layout, choice: Choice, net: nn.Module) -> Pri
     return how.kind(net, choice.gaussian, marginals, how.levels.low, given)
 
 
-def _model(states: Data, how: Training, choice: Choice, recipe: Recipe, trained: Trained) -> Model:
+def _model(states: Data, how: Training, choice: Choice, recipe: Recipe, trained: Trained, ahead: bool = False
+           ) -> Model:
     """The model of what was trained, as far as it is of use; of its Gaussian alone where it is not."""
     layout, prior, like = states.layout, trained.prior, next(trained.prior.parameters())
     base = _prior(how, layout, choice, Zero(how.kind is EnergyNet)).to(like).eval()
@@ -86,12 +94,15 @@ def _model(states: Data, how: Training, choice: Choice, recipe: Recipe, trained:
         inside = prior.net.net if how.kind is EnergyNet else prior.net
         prior = _prior(how, layout, choice, Gated(inside, where, shares)).to(like).eval()
         recipe = _recipe(Gated, net=recipe, knots=where, weights=shares)
-    verdict = judged(prior, base, states, how.levels) if prior.denoises else judged_by_loss(
-        prior, base, states, trained.schedule)
+    verdict = windows.judged(prior, base, states, how) if ahead else (
+        judged(prior, base, states, how.levels) if prior.denoises else
+        judged_by_loss(prior, base, states, trained.schedule))
     if not verdict.better:
         prior, recipe = base, _recipe(Zero, scalar=how.kind is EnergyNet)
     facts = {**dict(how.facts), **verdict.facts(), **_facts(states, how, choice, trained), "gates": shares,
              **scores(prior, base, states, how)}
+    if ahead and verdict.better:
+        facts["forecast"] = windows.sampled(prior, states, how)
     model = Model(layout, prior.cpu(), recipe, training=facts)
     return replace(model, card=card(model))
 
