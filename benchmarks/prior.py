@@ -179,9 +179,9 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=30, help="of each polar")
     parser.add_argument("--steps", type=int, default=40, help="of the sampler")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="4 rows, 10 samples of each")
+    parser.add_argument("--quick", action="store_true", help="4 rows, 19 samples of each")
     args = parser.parse_args()
-    args.rows, args.samples = (4, 10) if args.quick else (args.rows, args.samples)
+    args.rows, args.samples = (4, 19) if args.quick else (args.rows, args.samples)
     start = time.perf_counter()
     torch.set_num_threads(args.threads)
     try:

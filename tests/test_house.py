@@ -20,7 +20,7 @@ import sciencegen
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TOP = {
-    "sciencegen", "datasets", "notebooks", "tests", "benchmarks",
+    "sciencegen", "datasets", "notebooks", "tests", "benchmarks", "docs",
     "environment.yml", "pyproject.toml", "constraints.txt", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md",
 }  # fmt: skip
 CONDA = {"torch": "pytorch", "torch-geometric": "pytorch-geometric"}  # the names that differ on conda-forge

@@ -35,7 +35,7 @@ _OUTPUT_SIGNS = [1.0, -1.0, 1.0, -1.0, 1.0, 1.0]
 
 
 class Aero(NamedTuple):
-    """What a section does in a flow; every field is (*B).
+    """What a section does in a flow; every field is ``(*B)``.
 
     ``cl``, ``cd``, ``cm`` are coefficients per unit span, the moment about the quarter chord, nose up positive;
     ``log_cd`` is the natural logarithm of ``cd``; ``confidence`` in [0, 1] says how far to trust the row;
@@ -96,7 +96,7 @@ class NeuralFoil(nn.Module):
         return f"{self.size}, n_crit={9 + 4.5 * n_crit:g}, xtr_upper={upper:g}, xtr_lower={lower:g}"
 
     def forward(self, shape: Tensor, alpha: Tensor | float, reynolds: Tensor | float) -> Aero:
-        """Shape (*B, 18) in chords, angle of attack (*B) in degrees, chord Reynolds number (*B); all broadcast."""
+        """Shape ``(*B, 18)`` in chords, angle ``(*B)`` in degrees, chord Reynolds number ``(*B)``; all broadcast."""
         inputs = self._inputs(shape, alpha, reynolds)
         distance = (linear(inputs, self.whiten) - self.offset).unflatten(-1, (2, -1)).square().sum(-1)
         outputs = self._network(inputs.to(shape.dtype))
@@ -107,7 +107,7 @@ class NeuralFoil(nn.Module):
         return Aero(cl / 2, log_cd.exp(), cm / 20, torch.sigmoid(logit), log_cd, upper.clamp(0, 1), lower.clamp(0, 1))
 
     def _inputs(self, shape: Tensor, alpha: Tensor | float, reynolds: Tensor | float) -> Tensor:
-        """The scaled inputs (*B, 25), in float64: their covariance's condition number is 7e7, too much for float32."""
+        """The scaled inputs ``(*B, 25)``, float64: their covariance's condition number is 7e7, too much for float32."""
         cst.split(shape)
         rows = _rows(shape, alpha, reynolds)
         angle, flow = (torch.as_tensor(value).to(self.settings).expand(rows) for value in (alpha, reynolds))

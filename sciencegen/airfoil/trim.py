@@ -33,7 +33,7 @@ _LAST_STRIDE = 0.5
 
 
 class Trim(NamedTuple):
-    """An airfoil at (or as near as it gets to) a lift; every field is (*B). ``alpha`` is in degrees, see ``Aero``."""
+    """An airfoil at (or as near as it gets to) a lift; every field is ``(*B)``. ``alpha``: degrees, see ``Aero``."""
 
     alpha: Tensor
     cl: Tensor
@@ -81,16 +81,16 @@ def drag_at_lift(aero: Callable[[Tensor, Tensor, Tensor], Aero], shape: Tensor, 
 
 def solve_alpha(aero: Callable[[Tensor, Tensor, Tensor], Aero], shape: Tensor, cl: Tensor | float,
                 reynolds: Tensor | float, search: Search = Search()) -> Tensor:
-    """The angle (*B), degrees, at which an airfoil reaches a lift below stall.
+    """The angle ``(*B)``, degrees, at which an airfoil reaches a lift below stall.
 
     Where the lift is out of reach the gradient is 0. Of several such angles (lift curves at low Reynolds numbers may
     have a dent), the one nearest 0 degrees is taken. Evaluates ``search.coarse`` rows per airfoil and Reynolds number,
     and ``search.steps + 2`` per airfoil, Reynolds number and lift.
 
     Arguments:
-        aero: a function of shape (*B, 18), angle (*B) in degrees and Reynolds number (*B), such as ``NeuralFoil``.
-        shape: (*B, 18), chords.
-        cl, reynolds: the lift coefficient asked for and the chord Reynolds number, (*B); all broadcast.
+        aero: as ``NeuralFoil``: of shape ``(*B, 18)``, angle ``(*B)`` in degrees and Reynolds number ``(*B)``.
+        shape: ``(*B, 18)``, chords.
+        cl, reynolds: the lift coefficient asked for and the chord Reynolds number, ``(*B)``; all broadcast.
         search: limits of the angle, and how finely it is looked for.
     """
     target = torch.as_tensor(cl, dtype=shape.dtype, device=shape.device)
@@ -122,7 +122,7 @@ def _newton(
 
 
 def _vertex(gaps: Tensor, angles: Tensor) -> Tensor:
-    """Where lift comes nearest the target (*B): the vertex of a parabola through three of the coarse angles."""
+    """Where lift comes nearest the target ``(*B)``: the vertex of a parabola through three of the coarse angles."""
     middle = gaps.abs().argmin(-1, keepdim=True).clamp(1, gaps.shape[-1] - 2)
     before, here, after = (gaps.gather(-1, middle + i).squeeze(-1) for i in (-1, 0, 1))
     bend = before - 2 * here + after
@@ -137,12 +137,12 @@ def _insert(extra: Tensor, gap: Callable[[Tensor], Tensor], angles: Tensor, gaps
 
 
 def _rises(gaps: Tensor) -> Tensor:
-    """Where lift grows through the target: (*B, n) to (*B, n - 1)."""
+    """Where lift grows through the target: ``(*B, n)`` to ``(*B, n - 1)``."""
     return (gaps[..., :-1] <= 0) & (gaps[..., 1:] > 0)
 
 
 def _bracket(gaps: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The rising interval nearest 0 degrees: its ends and the gaps there, each (*B)."""
+    """The rising interval nearest 0 degrees: its ends and the gaps there, each ``(*B)``."""
     middle = (angles[..., :-1] + angles[..., 1:]).abs()
     left = torch.where(_rises(gaps), middle, torch.inf).argmin(-1, keepdim=True)
     ends = (angles.gather(-1, left), angles.gather(-1, left + 1), gaps.gather(-1, left), gaps.gather(-1, left + 1))

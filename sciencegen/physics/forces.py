@@ -43,16 +43,16 @@ def window_forces(flow: Tensor, distances: Tensor, reynolds: Tensor | float, spa
     """The forces on the bodies in a window, each the mean between two frames.
 
     Arguments:
-        flow: (*B, frames, 3, nx, ny): u on left faces, v on lower faces, p in centres.
-        distances: (*B, bodies, nx, ny), signed, of cell centres, chords; negative inside.
-        reynolds: of the unit chord, a number or (*B).
+        flow: ``(*B, frames, 3, nx, ny)``: u on left faces, v on lower faces, p in centres.
+        distances: ``(*B, bodies, nx, ny)``, signed, of cell centres, chords; negative inside.
+        reynolds: of the unit chord, a number or ``(*B)``.
         spacing: width of a cell, chords.
         frame: time between frames.
         reach: how far from a body its ramp ends, chords; before that it ends at other bodies and at the window's edge.
 
     Returns:
-        (*B, frames - 1, bodies, 2), drag and lift coefficients as in :meth:`flow.Flow.solve`; with a single frame
-        (*B, 1, bodies, 2), as if the flow were steady. Differentiable.
+        ``(*B, frames - 1, bodies, 2)``, drag and lift coefficients as in :meth:`flow.Flow.solve`; with a single frame
+        ``(*B, 1, bodies, 2)``, as if the flow were steady. Differentiable.
 
     Raises:
         ValueError: where the window of ``flow`` is not that of ``distances``.
