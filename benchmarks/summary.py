@@ -25,6 +25,7 @@ from .common.record import KINDS
 
 RESULTS = Path(__file__).parent / "results"
 HEADS = ("task", "measure", "ours", "best classical", "best learned", "exact or floor", "n", "seeds", "date", "commit")
+WIDE = "---\nhtml_theme.sidebar_secondary.remove: true\n---"
 Record = Mapping[str, Any]
 
 
@@ -53,7 +54,7 @@ def index(found: Sequence[Record]) -> str:
              for record in found]
     below = "\n".join(record["benchmark"] for record in found)
     return "\n\n".join([
-        "# Benchmarks", __doc__.strip().split("\n\n")[-1],
+        WIDE, "# Benchmarks", __doc__.strip().split("\n\n")[-1],
         "Numbers are means with half of the 95 % interval, in brackets the row they are of; n is the number of cases.",
         markdown(HEADS, lines(found)), "## Each of them", markdown(("name", "what it asks", "command"), named),
         f"```{{toctree}}\n:hidden:\n\n{below}\n```"]) + "\n"
@@ -64,7 +65,7 @@ def page(record: Record) -> str:
     quick = " A quick run: fewer cases than are worth quoting." if record["quick"] else ""
     made = f"Made on {record['date']} at commit {record['commit']} by `{record['command']}`.{quick}"
     parts = [block(part) for part in record["parts"]]
-    return "\n\n".join([f"# {record['benchmark']}", record["title"], made, *parts,
+    return "\n\n".join([WIDE, f"# {record['benchmark']}", record["title"], made, *parts,
                         "## How it is made", prose(record["about"])]) + "\n"
 
 

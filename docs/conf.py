@@ -29,7 +29,7 @@ html_show_sourcelink = False
 html_sidebars = {"start": [], "index": []}
 html_theme_options = {
     "show_prev_next": False, "navigation_with_keys": False, "header_links_before_dropdown": 8,
-    "secondary_sidebar_items": {"**": ["page-toc"], "benchmarks/*": []},
+    "secondary_sidebar_items": ["page-toc"],
     "navbar_end": ["theme-switcher"], "footer_start": ["copyright"], "footer_end": [],
 }  # fmt: skip
 
@@ -69,7 +69,7 @@ def block(translator, node: nodes.math_block) -> None:
 
 
 def generate(app: Sphinx) -> None:
-    """The pages that nobody writes: names, benchmarks from their saved tables, the gallery from notebooks and pictures."""
+    """The pages that nobody writes: names, benchmarks of their saved tables, the gallery of notebooks and pictures."""
     api_pages.write(HERE / "api")
     summary.pages(HERE / "benchmarks", summary.records())
     gallery_pages.write(HERE, HERE.parent / "notebooks")
