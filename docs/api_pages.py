@@ -14,14 +14,14 @@ GROUPS = {
 }  # fmt: skip
 PACKAGES = (
     "compose", "linear", "constrain", "symmetries", "metrics", "io", "states", "train", "priors", "priors.adapt",
-    "nets", "physics", "airfoil", "solvers", "solvers.at_lift", "solvers.umbridge", "studies.study", "studies.stages", "mcmc",
-    "sample", "random", "calls", "energy",
+    "nets", "physics", "airfoil", "solvers", "solvers.at_lift", "solvers.umbridge", "studies.study", "studies.stages",
+    "mcmc", "sample", "random", "calls", "energy",
 )  # fmt: skip
 INDEX = """# API
 
 What stands in `sciencegen.__all__` is public: it is imported as `import sciencegen as sg`, loaded when it is first
-used, and a change of it is in the changelog. Its [packages](packages.md) are documented, too, but may still move between
-versions.
+used, and a change of it is in the changelog. Its [packages](packages.md) are documented, too, but may still move
+between versions.
 """
 
 

@@ -162,6 +162,10 @@ def test_every_table_has_its_command():
             assert any(words[0] in ("python", "sciencegen") for words in commands(section)), head
 
 
+def test_it_is_read_in_five_minutes():
+    assert len(text().split()) <= 900
+
+
 def test_nothing_is_left_to_fill_in():
     open_ends = r"[A-Z]{4,}|.*\b(TODO|TBD|XXX|FIXME)\b.*"
     left = [line for line in prose(text()).splitlines() if re.fullmatch(open_ends, line)]
