@@ -4,7 +4,7 @@ A table a task. F1: a linear stochastic equation, of which the exact forecast is
 chaotic equation, ensembles and roll-outs. F4: stochastic Kolmogorov flow in two dimensions.
 
     python -m benchmarks forecast --quick --out runs/forecast
-    python -m benchmarks forecast --tasks F1,F5 --seeds 0,1,2 --out runs/forecast
+    python -m benchmarks forecast --tasks F1 F2 --seeds 0 1 2 --out runs/forecast
 
 Every trained row has one network, one budget of CPU seconds, and as many steps as fit. What is done is kept in --out,
 row by row, and not done again: delete a row's files to repeat it. The frames that were scored are netCDF.
@@ -16,6 +16,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from .scoring import scored
 from .task import Drawn, Question, Row, Task
 
 QUICK = 4.0  # CPU seconds of training
+TASKS = {"F1": spde.linear, "F1 from 10": partial(spde.linear, trajectories=10),
+         "F1 from 2": partial(spde.linear, trajectories=2), "F2": chaos.chaotic, "F4": turbulent.stochastic}
 
 
 def rows(task: Task) -> Iterator[Row]:
@@ -80,24 +83,13 @@ def seeds_of(row: Row, seeds: list[int]) -> list[int]:
     return seeds[:1] if isinstance(row, Persistence) else seeds
 
 
-def tasks(names: list[str], quick: bool) -> Iterator[Task]:
-    """The tasks of these names."""
-    made = {"F1": lambda: spde.linear(quick), "F1 from 10": lambda: spde.linear(quick, 10),
-            "F1 from 2": lambda: spde.linear(quick, 2), "F2": lambda: chaos.chaotic(quick),
-            "F4": lambda: turbulent.stochastic(quick)}
-    if unknown := [name for name in names if name not in made]:
-        raise SystemExit(f"error: got --tasks {unknown[0]}; expected some of {', '.join(made)}")
-    for name in names:
-        task = made[name]()
-        yield replace(task, seconds=QUICK) if quick else task
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = arguments(__doc__, "models, scores and frames of every row, forecast.json and the tables")
-    made.add_argument("--tasks", default="F1,F2", help="comma-separated: F1, F1 from 10, F1 from 2, F2, F4")
-    made.add_argument("--rows", default="", help="comma-separated beginnings of names; all unless given")
-    made.add_argument("--seeds", default="0", help="comma-separated")
+    made.add_argument("--tasks", nargs="+", choices=list(TASKS), default=["F1", "F2"], metavar="TASK",
+                      help=f"of {', '.join(TASKS)}")
+    made.add_argument("--rows", nargs="+", default=[""], help="only rows whose name begins with one of these")
+    made.add_argument("--seeds", nargs="+", type=int, default=[0])
     made.add_argument("--seconds", type=float, help="of CPU, in which a network is trained; the task's unless given")
     made.add_argument("--quick", action="store_true", help="few starts, seconds of training: that it runs")
     return made
@@ -107,13 +99,14 @@ def main() -> None:
     """Answer what was not answered yet, and print the tables of all that was."""
     options = parser().parse_args()
     torch.set_num_threads(options.threads)
-    out, seeds = output(options.out), [int(seed) for seed in options.seeds.split(",")]
+    out, seeds = output(options.out), options.seeds
     record: dict[str, Any] = {"facts": facts(), "quick": options.quick, "tasks": {}}
     parts = []
-    for task in tasks(options.tasks.split(","), options.quick):
-        task = replace(task, seconds=options.seconds or task.seconds)
+    for name in options.tasks:
+        task = TASKS[name](options.quick)
+        task = replace(task, seconds=options.seconds or (QUICK if options.quick else task.seconds))
         folder = output(str(out / slug(task.name)))
-        chosen = [row for row in rows(task) if row.name.startswith(tuple(options.rows.split(",")))]
+        chosen = [row for row in rows(task) if row.name.startswith(tuple(options.rows))]
         for row in chosen:
             for seed in seeds_of(row, seeds):
                 answered(row, task, seed, folder)
