@@ -61,11 +61,11 @@ class Problem:
         """The laws as energies of what is sampled."""
         return self.laws if self.laws is None or self.known is None else self.laws.at(*self.known)
 
-    def first(self, count: int) -> Problem:
-        """The problem of the first ``count`` samples, where each has values of its own."""
+    def some(self, rows: slice | Tensor) -> Problem:
+        """The problem of some of the samples, where each has values of its own."""
         if self.known is None or self.known[1].ndim == 1:
             return self
-        return replace(self, known=(self.known[0], self.known[1][:count]))
+        return replace(self, known=(self.known[0], self.known[1][rows]))
 
     @property
     def size(self) -> int:

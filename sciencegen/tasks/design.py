@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from ..result import Result
 from ..sample import Sampler
 from .doors import check_count, check_start, probe
 from .sampling import Sampling
+from .scatter import Pool, RowsOf
 
 __all__ = ["Terms", "design"]
 
@@ -23,7 +25,8 @@ TERMS = ("objective", "laws", "acceptance")  # names that a history has already
 
 def design(problem: Problem, objective: Parts, weight: Weight, sampler: Sampler, count: int,
            judge: Parts | None = None, constraints: Sequence[Parts | Constraint] = (), seeds: Tensor | None = None,
-           start: Tensor | None = None, progress: bool = True, device: torch.device | str | None = None) -> Result:
+           start: Tensor | None = None, progress: bool = True, device: torch.device | str | None = None,
+           executor: Pool | None = None) -> Result:
     """Samples of ``prior * exp(-weight * objective)`` under laws and constraints: feasible ones first, the best ahead.
 
     ``parts -> layout.pack -> Tweedie(prior, laws + weight * objective) -> sampler -> layout.unpack -> judge -> sort``.
@@ -41,15 +44,21 @@ def design(problem: Problem, objective: Parts, weight: Weight, sampler: Sampler,
         start: states ``(count, d)`` at level ``sampler.sigmas[0]`` instead of noise.
         progress: show a bar where there is a terminal.
         device: where to run; the prior's unless given.
+        executor: anything with ``submit``, to draw parts of the samples at the same time: the same samples, to
+            rounding (:mod:`.scatter`). What is asked has to be such that it can be sent; ``device`` is the workers'.
     """
-    problem = problem.to(device)
+    problem = problem if executor is not None else problem.to(device)
     kept = named(constraints)
     count = check_count(count, problem.size, seeds)
     check_start(start, count, problem.size)
     for function, axes in (objective, (1,)), *((c.function, (1, 2)) for c in kept.values()):
         probe(problem, function, axes, sampler)
-    run = Sampling(Tweedie(problem.energy(), Terms(problem, objective, weight, tuple(kept.values()))), problem)
-    x = run(sampler, count, seeds, start, progress, "design")
+    tilted = lambda rows: partial(_tilted, objective, _weight(weight, rows, count), tuple(kept.values()))
+    if executor is None:
+        run = tilted(None)(problem)
+        x = run(sampler, count, seeds, start, progress, "design")
+    else:
+        run, x = Sampling.scattered(tilted, problem, sampler, count, seeds, start, progress, "design", device, executor)
     with torch.no_grad():
         parts = problem.parts(x)
         fun = torch.as_tensor((judge or objective)(**parts)).to(x)
@@ -62,6 +71,15 @@ def design(problem: Problem, objective: Parts, weight: Weight, sampler: Sampler,
     asked = {"task": "design", "objective": called(objective), "weight": weight if isinstance(weight, float | int) else
              called(weight), "constraints": list(kept), "judge": None if judge is None else called(judge)}
     return run.result(x, fun, met, order[(~met[order]).long().argsort(stable=True)], values, asked)
+
+
+def _tilted(objective: Parts, weight: Weight, constraints: Sequence[Constraint], problem: Problem) -> Sampling:
+    """The run of a problem's samples."""
+    return Sampling(Tweedie(problem.energy(), Terms(problem, objective, weight, constraints)), problem)
+
+
+def _weight(weight: Weight, rows: Tensor | None, count: int) -> Weight:
+    return RowsOf(weight, rows, count) if callable(weight) and rows is not None else weight
 
 
 def named(constraints: Sequence[Parts | Constraint]) -> dict[str, Constraint]:

@@ -62,7 +62,7 @@ def probe(problem: Problem, function: Parts, axes: Sequence[int], sampler: Sampl
     """What ``function(**parts)`` gives for two samples, once it is shown to be torch and of the right shape."""
     like = torch.zeros(2, problem.size, dtype=sampler.sigmas.dtype, device=problem.device, requires_grad=True)
     with torch.enable_grad():
-        value = function(**problem.first(2).parts(like))
+        value = function(**problem.some(slice(2)).parts(like))
     if not isinstance(value, Tensor) or value.ndim not in axes or len(value) != 2:
         got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(f"got {got} from {function!r} for 2 samples; expected a tensor of shape "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from .histories import Start, Times, labelled, times_of
 from .lawful import lawful
 from .rollout import Frames, Rollout, Window
 from .sampling import counted, versions
+from .scatter import Pool, scattered, split
 from .tilt import joined, likely
 
 __all__ = ["forecast"]
@@ -36,7 +38,7 @@ POINTS = 64  # that members are drawn about under an objective, at most
 def forecast(model: Model | Problem, history: Any, horizon: int, members: int = 32, given: Any = None,
              laws: Energy | None = None, objective: Parts | None = None, weight: float = 1.0,
              sampler: Sampler | None = None, memory: int | None = None, seeds: Tensor | None = None,
-             device: torch.device | str | None = None, progress: bool = True) -> Forecast:
+             device: torch.device | str | None = None, progress: bool = True, executor: Pool | None = None) -> Forecast:
     """An ensemble of how the frames in ``history`` go on for ``horizon`` more, by a prior of windows of them.
 
     Window after window, each drawn given the clean end of the last (:mod:`sciencegen.tasks.rollout`): exact where the
@@ -62,13 +64,19 @@ def forecast(model: Model | Problem, history: Any, horizon: int, members: int = 
         memory: frames that a window is told of the one before; what the model says, else up to half a window.
         seeds: ``(members,)`` or ``(samples, members)``, one random stream each; fresh ones by default.
         device: where to run; the prior's unless given.
+        executor: anything with ``submit``, to draw parts of all members at the same time: the same, to rounding
+            (:mod:`.scatter`); not under an objective, which weighs members against each other. ``device`` is the
+            workers'.
 
     Raises:
         KeyError, ValueError: parts, shapes, times or a memory that the prior does not have.
         TypeError: a prior that does not know how windows go on.
     """
     facts = model.training if isinstance(model, Model) else {}
-    problem = (model.problem(laws) if isinstance(model, Model) else _lawed(model, laws)).to(device)
+    if executor is not None and objective is not None:
+        raise ValueError("got an objective and an executor; expected one of them: leave the executor out")
+    problem = model.problem(laws) if isinstance(model, Model) else _lawed(model, laws)
+    problem = problem if executor is not None else problem.to(device)
     for name, number in (("horizon", horizon), ("members", members)):
         check_whole(name, number)
     start = Start.of(problem.layout, history, given, horizon, members)
@@ -80,9 +88,14 @@ def forecast(model: Model | Problem, history: Any, horizon: int, members: int = 
     streams = Streams(_seeds(seeds, start.samples, members).flatten().to(problem.device))
     noise, weights = _tilted(problem, roll, windows, start, horizon, members, streams, objective, weight)
     began = time.perf_counter()
-    with counted(problem.prior) as calls, torch.no_grad():
-        steps = roll(windows, start.rows(members, problem.device), noise)
-        pieces, stopped = _walked(tqdm(steps, "forecast", len(windows), disable=None if progress else True))
+    if executor is None:
+        with counted(problem.prior) as calls, torch.no_grad():
+            steps = roll(windows, start.rows(members, problem.device), noise)
+            pieces, stopped = _walked(tqdm(steps, "forecast", len(windows), disable=None if progress else True))
+    else:
+        walk = partial(_part, problem, facts, start, sampler, memory, horizon, members, device)
+        pieces, calls = _joined(executor, walk, streams.seeds, progress)
+        stopped = False
     return Forecast(
         frames=_frames(roll, start, times, pieces, horizon, members), history=_history(roll, start, times, members),
         weights=weights, status=int(stopped), message="finished" if not stopped else (
@@ -90,6 +103,29 @@ def forecast(model: Model | Problem, history: Any, horizon: int, members: int = 
         nfev=len(calls), seeds=streams.seeds.cpu().reshape(start.samples, members).numpy(),
         config={"memory": windows[-1].memory, "first memory": windows[0].memory, "sampler": repr(sampler),
                 "prior": repr(problem.prior), "seconds": time.perf_counter() - began, "versions": versions()})
+
+
+def _part(problem: Problem, facts: Mapping[str, Any], start: Start, sampler: Sampler, memory: int | None, horizon: int,
+          members: int, device: torch.device | str | None, rows: Tensor, seeds: Tensor) -> tuple[list[Any], list[None]]:
+    """All windows of some members, on a worker, and the calls that they took."""
+    problem = problem.to(device)
+    roll = _rollout(problem, start, facts, sampler, memory)
+    known = {k: v[rows.to(v.device)] for k, v in start.rows(members, problem.device).items()}
+    with counted(problem.prior) as calls, torch.no_grad():
+        windows = roll.windows(start.history, horizon, start.fixed)
+        pieces, stopped = _walked(roll(windows, known, Streams(seeds.to(problem.device))))
+    if stopped:
+        raise KeyboardInterrupt
+    return pieces, calls
+
+
+def _joined(executor: Pool, walk: Callable[..., Any], seeds: Tensor, progress: bool
+            ) -> tuple[list[dict[str, Tensor]], list[None]]:
+    """The windows of all members from those of its parts, and all calls."""
+    parts = split(len(seeds))
+    done = scattered(executor, walk, [(rows, seeds[rows].cpu()) for rows in parts], parts, progress, "forecast")
+    pieces = [{k: torch.cat([part[k] for part in window]) for k in window[0]} for window in zip(*(p for p, _ in done))]
+    return pieces, [call for _, calls in done for call in calls]
 
 
 def usual(prior: Energy, steps: int = STEPS) -> Sampler:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,15 @@ from ..result import Result
 from ..sample import Sampler
 from .doors import check_count, check_readings, probe
 from .sampling import Sampling
+from .scatter import Pool
 
 __all__ = ["invert"]
 
 
 def invert(problem: Problem, measure: Parts, data: Tensor, noise: float | Tensor, sampler: Sampler, count: int,
            seeds: Tensor | None = None, progress: bool = True, truth: Mapping[str, Any] | None = None,
-           iterations: int | None = None, device: torch.device | str | None = None) -> Result:
+           iterations: int | None = None, device: torch.device | str | None = None, executor: Pool | None = None
+           ) -> Result:
     """Samples of the posterior of a state given ``data (m,) = measure(**parts) + noise``, by moment matching (MMPS).
 
     Right for a Gaussian prior; see :class:`sciencegen.guide.Moments` for any other. Laws that are residuals, alone or
@@ -47,18 +50,23 @@ def invert(problem: Problem, measure: Parts, data: Tensor, noise: float | Tensor
             prior's Gaussian and a linear measurement make them unnecessary (no backward pass, and steadier than a
             network's own Jacobian), else 20.
         device: where to run; the prior's unless given.
+        executor: anything with ``submit``, to draw parts of the samples at the same time: the same samples, to
+            rounding (:mod:`.scatter`). What is asked has to be such that it can be sent; ``device`` is the workers'.
     """
     if problem.known is not None and problem.known[1].ndim > 1:
         raise ValueError(f"got {problem.known[1].shape[0]} values of '{problem.known[0]}', one a sample; expected one "
                          "for all: invert for each of them")
-    problem = problem.to(device)
+    problem = problem if executor is not None else problem.to(device)
     layout, count = problem.layout, check_count(count, problem.size, seeds)
     data, noise = check_readings(data, noise, probe(problem, measure, (2,), sampler))
-    readings, energy, linear = _posterior(problem, measure, data, noise, sampler, iterations)
-    draw = None if energy.around is None else lambda x, sigma, noise: energy.draw(x, sigma, noise, 1 if linear else 4)
-    run = Sampling(energy, problem, draw)
-    x = run(sampler, count, seeds, None, progress, "invert")
-    read = _readings(problem, measure, readings, data, noise, x)
+    conditioned = partial(_conditioned, measure, data, noise, sampler, iterations)
+    if executor is None:
+        run = conditioned(problem)
+        x = run(sampler, count, seeds, None, progress, "invert")
+    else:
+        run, x = Sampling.scattered(lambda rows: conditioned, problem, sampler, count, seeds, None, progress, "invert",
+                                    device, executor)
+    read = _readings(problem, measure, data, noise, x)
     asked = {"task": "invert", "measure": repr(measure), "readings": len(data), "iterations": iterations}
     result = run.result(x, torch.full((len(x),), torch.nan), x.isfinite().all(-1), torch.arange(len(x)), asked=asked)
     good = explained(result.samples, read.misfit.values, len(data))
@@ -68,9 +76,17 @@ def invert(problem: Problem, measure: Parts, data: Tensor, noise: float | Tensor
                    truth=layout.to_xarray(layout.pack(**truth)) if truth else xarray.Dataset())
 
 
+def _conditioned(measure: Parts, data: Tensor, noise: Tensor, sampler: Sampler, iterations: int | None,
+                 problem: Problem) -> Sampling:
+    """The run of a posterior's samples."""
+    energy, linear = _posterior(problem, measure, data, noise, sampler, iterations)
+    draw = None if energy.around is None else lambda x, sigma, noise: energy.draw(x, sigma, noise, 1 if linear else 4)
+    return Sampling(energy, problem, draw)
+
+
 def _posterior(problem: Problem, measure: Parts, data: Tensor, noise: Tensor, sampler: Sampler, iterations: int | None
-               ) -> tuple[list[Reading], Closed | Iterated, bool]:
-    """The laws as readings, the prior given the data and them, and whether all are linear in the state."""
+               ) -> tuple[Closed | Iterated, bool]:
+    """The prior given the data and the laws that are readings, and whether all are linear in the state."""
     laws = problem.law()
     readings, rest = ([], None) if laws is None else laws.readings()
     energy = problem.energy()
@@ -86,10 +102,10 @@ def _posterior(problem: Problem, measure: Parts, data: Tensor, noise: Tensor, sa
     linear = _linear(problem, measure, readings, read, origin, around)
     if linear is None:
         steps = 20 if iterations is None else iterations
-        return readings, Moments(prior, read, target, noises, steps, around=around, groups=groups), False
+        return Moments(prior, read, target, noises, steps, around=around, groups=groups), False
     steps = (0 if around is not None else 20) if iterations is None else iterations
     made = Moments(prior, linear[0], target - linear[1].to(target), noises, steps, around=around, groups=groups)
-    return readings, made, True
+    return made, True
 
 
 def _linear(problem: Problem, measure: Parts, laws: list[Reading], read: Callable[[Tensor], Tensor], origin: Tensor,
@@ -104,9 +120,10 @@ def _linear(problem: Problem, measure: Parts, laws: list[Reading], read: Callabl
     return found, offset
 
 
-def _readings(problem: Problem, measure: Parts, laws: list[Reading], data: Tensor, noise: Tensor, x: Tensor
-              ) -> xarray.Dataset:
+def _readings(problem: Problem, measure: Parts, data: Tensor, noise: Tensor, x: Tensor) -> xarray.Dataset:
     """The data, what each sample would have read instead, and by how much it misses them and the laws."""
+    law = problem.law()
+    laws = [] if law is None else law.readings()[0]
     with torch.no_grad():
         seen = measure(**problem.parts(x)).cpu()
         law = torch.cat([r.function(x) for r in laws], -1).norm(dim=-1).cpu() if laws else None

@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from ..problem import Problem
 from ..random import Streams
 from ..result import Result
 from ..sample import Sampler
+from .scatter import Pool, scattered, split
 
 __all__ = ["Sampling", "counted", "versions"]
 
@@ -64,6 +66,27 @@ class Sampling:
         self.calls = len(calls)
         return x
 
+    @classmethod
+    def scattered(cls, make: Callable[[Tensor], Callable[[Problem], Sampling]], problem: Problem, sampler: Sampler,
+                  count: int, seeds: Tensor | None, start: Tensor | None, progress: bool, name: str,
+                  device: torch.device | str | None, executor: Pool) -> tuple[Sampling, Tensor]:
+        """A run whose samples are drawn in parts by an executor, and the clean states ``(count, size)``.
+
+        ``make(rows)(problem)`` is the run of some samples, made on the worker, on its ``device``.
+        """
+        parts, began = split(count), time.perf_counter()
+        seeds = torch.randint(0, 2**62, (count,)) if seeds is None else torch.as_tensor(seeds)
+        jobs = [(make(rows), problem.some(rows), sampler, seeds[rows], None if start is None else start[rows], device)
+                for rows in parts]
+        done = scattered(executor, _part, jobs, parts, progress, name)
+        run = make(torch.arange(count))(problem)
+        run.sampler, run.seeds, run.start = sampler, seeds, began
+        run.sigmas, run.calls = done[0].sigmas, sum(part.calls for part in done)
+        run.rows = [{k: torch.cat([row[k] for row in step]) for k in step[0]} for step in zip(*(p.rows for p in done))]
+        if any(part.stopped for part in done):
+            raise KeyboardInterrupt
+        return run, torch.cat([part.x for part in done]).to(problem.device)
+
     def result(self, x: Tensor, fun: Tensor, success: Tensor, order: Tensor, values: Mapping[str, Tensor] | None = None,
                asked: Mapping[str, object] | None = None) -> Result:
         """The result, its samples in ``order``.
@@ -89,6 +112,26 @@ class Sampling:
                                  for k, v in (values or {}).items()}),
             config={**(asked or {}), "count": len(x), "sampler": repr(self.sampler), "energy": repr(self.energy),
                     "seconds": time.perf_counter() - self.start, "versions": versions()})
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a worker drew: clean states, and what was recorded on the way."""
+
+    x: Tensor
+    rows: list[dict[str, Tensor]]
+    sigmas: list[float]
+    calls: int
+    stopped: bool
+
+
+def _part(make: Callable[[Problem], Sampling], problem: Problem, sampler: Sampler, seeds: Tensor, start: Tensor | None,
+          device: torch.device | str | None) -> Part:
+    """A part of the samples, on a worker."""
+    run = make(problem.to(device))
+    x = run(sampler, len(seeds), seeds, start, False, "part").detach().cpu()
+    return Part(x, [{k: v.detach().cpu() for k, v in row.items()} for row in run.rows], run.sigmas, run.calls,
+                run.stopped)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ import torch
 import xarray
 from matplotlib import pyplot
 from matplotlib.animation import FuncAnimation, PillowWriter
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from torch import Tensor
 
 from ...airfoil.wing_fit import CORNER, pixels
 from ...physics import Flow, Outline
 from ...physics.mean_forces import MeanForces, efficiency
+from ...plot import COLORS, WIDTH, styled
 from .compose import stream
 from .constraints import WINDOW
 
@@ -69,13 +73,14 @@ def vorticity(flow: Tensor, pitch: float) -> Tensor:
     return (v.diff(dim=-2)[..., 1:] - u.diff(dim=-1)[..., 1:, :]) / pitch
 
 
+@styled
 def draw(samples: xarray.Dataset, solved: Film | None, judge: MeanForces) -> tuple[Any, Any]:
     """The three best of a study's ``samples``; figure and axes ``(2, 3)``, never shown.
 
     Above the network's flows, with the bodies' images (dashed) and the wings that were traced (filled). Below the best
     one ``solved``, its forces over time, and for all designs the lift over drag that was generated and solved.
     """
-    figure, axes = pyplot.subplots(2, 3, figsize=(14, 9), layout="constrained")
+    figure, axes = pyplot.subplots(2, 3, figsize=(WIDTH, 6.6))
     for number, axis in enumerate(axes[0]):
         axis.set_axis_off()
         if number < samples.sizes["sample"]:
@@ -87,10 +92,16 @@ def draw(samples: xarray.Dataset, solved: Film | None, judge: MeanForces) -> tup
         _solved(axes[1, 0], solved)
         _history(axes[1, 1], solved, samples.isel(sample=0), judge)
     _agreement(axes[1, 2], samples)
-    figure.colorbar(shown, ax=axes[0], shrink=0.7, label="vorticity, U / chord", extend="both")
+    for axis in axes[0, 1:]:
+        axis.set_ylabel("")
+    figure.colorbar(shown, ax=axes[0], shrink=0.8, aspect=15, label="vorticity, U / chord", extend="both")
+    key = [Line2D([], [], color="k", ls="--", lw=0.8, label="body as the network has it"),
+           Patch(facecolor="0.75", edgecolor="k", label="wing that was traced, and solved")]
+    figure.legend(handles=key, loc="outside lower center", ncols=2)
     return figure, axes
 
 
+@styled
 def animate(solved: Film, path: Path) -> Path:
     """Write ``solved`` as an animated GIF, under another name first."""
     width, height = solved.ends[1] - solved.ends[0], solved.ends[3] - solved.ends[2]
@@ -116,7 +127,7 @@ def _field(axis: Any, field: np.ndarray, ends: tuple[float, float, float, float]
     shown = axis.imshow(field.T, extent=ends, **LOOK)
     for loop in np.asarray(outlines):
         axis.fill(*loop.T, facecolor="0.75", edgecolor="k", lw=0.8)
-    axis.set(xlim=ends[:2], ylim=ends[2:], xticks=[], yticks=[])
+    axis.set(xlim=ends[:2], ylim=ends[2:], xlabel="x, chords", ylabel="y, chords")
     return shown
 
 
@@ -132,8 +143,10 @@ def _generated(axis: Any, sample: xarray.Dataset, number: int) -> Any:
         axis.contour(grid[..., 0], grid[..., 1], body, levels=[0.0], colors="k", linewidths=0.8, linestyles="dashed")
     drag, lift = sample["force"].values.sum(0)
     again = _ratio(sample["solved"].values)
-    word = f"solved {again:.2f}" if np.isfinite(again) else str(sample["reason"].values) or "not solved"
-    axis.set_title(f"{number}: generated lift / drag {lift:.2f} / {drag:.2f} = {lift / drag:.2f}\n{word}", fontsize=10)
+    word = f"solved {again:.2f} (lift / drag)" if np.isfinite(again) else "rejected"
+    why = textwrap.fill(str(sample["reason"].values), 30)
+    axis.text(0.5, 0.02, why, transform=axis.transAxes, ha="center", va="bottom", fontsize=9)
+    axis.set_title(f"{number}: generated {lift:.2f} / {drag:.2f} = {lift / drag:.2f}\n{word}")
     axis.set_axis_on()
     return shown
 
@@ -141,34 +154,36 @@ def _generated(axis: Any, sample: xarray.Dataset, number: int) -> Any:
 def _solved(axis: Any, solved: Film) -> None:
     _field(axis, solved.vorticity[-1], solved.ends, solved.outlines)
     (x, y) = CORNER
-    axis.set(xlim=(x, x + WINDOW), ylim=(y, y + WINDOW), title=f"1 by the solver, time {solved.times[-1]:g}")
+    axis.set(xlim=(x, x + WINDOW), ylim=(y, y + WINDOW), title=f"1 by the solver,\ntime {solved.times[-1]:g}")
 
 
 def _history(axis: Any, solved: Film, sample: xarray.Dataset, judge: MeanForces) -> None:
     """Drag and lift of all bodies together over time, what is averaged of it, and what was generated."""
     for total, made, name, color in zip(solved.force.sum(1).T, sample["force"].values.sum(0), ("drag", "lift"),
-                                        ("tab:orange", "tab:blue")):
-        axis.plot(solved.times, total, color=color, label=f"{name}, solved")
-        axis.axhline(made, color=color, ls="--", lw=1, label=f"{name}, generated")
+                                        (COLORS[1], COLORS[0])):
+        axis.plot(solved.times, total, color=color, label=name)
+        axis.axhline(made, color=color, ls="--", lw=1)
     axis.axvspan((1 - judge.mean) * judge.time, judge.time, color="0.9", zorder=0)
     late = solved.force[len(solved.force) // 4:].sum(1)
     spread = float(late.max() - late.min())
-    axis.set(xlabel="time, chords / U (averaged: grey)", ylabel="coefficient, all bodies", xlim=(0, judge.time),
-             ylim=(min(float(late.min()), 0.0) - 0.2 * spread, float(late.max()) + 0.4 * spread), title="forces on 1")
-    axis.legend(frameon=False, fontsize=8, ncols=2, loc="lower right")
+    axis.set(xlabel="time, chords / U", ylabel="coefficient, all bodies", xlim=(0, judge.time),
+             ylim=(min(float(late.min()), 0.0) - 0.2 * spread, float(late.max()) + 0.4 * spread),
+             title="forces on 1 (dashed: generated;\ngrey: averaged)")
+    axis.set_box_aspect(1)
+    axis.legend(loc="lower right", handlelength=1.5)
 
 
 def _agreement(axis: Any, samples: xarray.Dataset) -> None:
     """Lift over drag of all designs that were solved."""
     made, again = (_ratio(samples[k].values) for k in ("force", "solved"))
-    axis.scatter(made, again, s=18)
+    axis.scatter(made, again, s=18, color=COLORS[0])
     seen = np.isfinite(made) & np.isfinite(again)
     ends = np.concatenate([made[seen], again[seen], [0.0]])
     axis.axline((0, 0), slope=1, color="0.6", lw=0.8)
     gap = 0.1 * (ends.max() - ends.min()) + 0.05
     axis.set(xlabel="lift / drag, generated", ylabel="lift / drag, solved", aspect="equal",
              xlim=(ends.min() - gap, ends.max() + gap), ylim=(ends.min() - gap, ends.max() + gap),
-             title=f"{seen.sum()} of {len(made)} designs could be solved")
+             title=f"{seen.sum()} of {len(made)} designs\ncould be solved")
 
 
 def _ratio(force: np.ndarray) -> np.ndarray:

@@ -8,10 +8,12 @@ import numpy as np
 import torch
 import xarray
 from matplotlib import pyplot
+from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Rectangle
 from torch import Tensor
 
 from ...physics.nbody import NBody
+from ...plot import WIDTH, styled
 
 __all__ = ["CAPTION", "LABELS", "draw"]
 
@@ -21,6 +23,7 @@ LABELS = {name: (f"x, y and velocity of each disc {how}", "box, box/s") for name
 CAPTION = "The best designs: above as the network has them, below what the solver makes of their starts."
 
 
+@styled
 def draw(samples: xarray.Dataset, system: NBody, best: int = 3) -> tuple[Any, Any]:
     """The first ``best`` of ``samples`` (``trajectory (sample, time, body, feature)``); figure and axes, never shown.
 
@@ -30,16 +33,24 @@ def draw(samples: xarray.Dataset, system: NBody, best: int = 3) -> tuple[Any, An
     best = min(best, samples.sizes["sample"])
     flights = torch.tensor(samples["trajectory"].values[:best]).double()
     imagined = torch.tensor(samples["imagined" if "imagined" in samples else "trajectory"].values[:best]).double()
-    figure, axes = pyplot.subplots(2, best, figsize=(3.2 * best, 6.6), layout="constrained", squeeze=False)
+    figure, axes = pyplot.subplots(2, best, figsize=(WIDTH * best / 3, 6.6), squeeze=False)
     for above, below, guess, flight in zip(*axes, imagined, flights):
         for axis, way in ((above, guess), (below, flight)):
             again = system.solve(way[:1], len(way))[0]
             _box(axis, way, system)
-            axis.plot(*again[..., :2].unbind(-1), color="k", lw=0.5, ls=":")
+            axis.plot(*again[..., :2].unbind(-1), color="k", lw=0.8, ls=":")
             end = float((again[-1, :, :2] - 0.5).norm(dim=-1).mean())
-            axis.set_xlabel(f"solved again: {end:.3f} from the centre", fontsize=9)
+            axis.set_xlabel(f"engine: {end:.3f} from the centre")
+    for number, axis in enumerate(axes[0], 1):
+        axis.set_title(f"design {number}")
     axes[0, 0].set_ylabel("as the network has it")
-    axes[1, 0].set_ylabel("the design")
+    axes[1, 0].set_ylabel("as the engine flies it")
+    key = [Line2D([], [], color="0.3", label="way of a disc"),
+           Line2D([], [], color="0.3", marker="o", ls="", label="start"),
+           Line2D([], [], color="0.6", marker="o", ms=11, ls="", alpha=0.5, label="disc at the end"),
+           Line2D([], [], color="k", lw=0.8, ls=":", label="engine, same start"),
+           Line2D([], [], color="k", marker="+", ls="", label="centre")]
+    figure.legend(handles=key, loc="outside lower center", ncols=5, columnspacing=1.2, handletextpad=0.4)
     return figure, axes
 
 
