@@ -95,7 +95,7 @@ result
 figure, axes = result.plot()
 
 # %% [markdown]
-# Outlines, polars, spread, and drag beside unguided samples of the prior:
+# The best side by side, their polars by Reynolds number, and drag beside unguided samples of the prior:
 
 # %%
 figure, axes = draw(result, points, report.baselines(study, count=COUNT), None)

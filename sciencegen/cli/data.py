@@ -11,16 +11,16 @@ import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App
 from rich.console import Console
+
+from .options import Dims, Group, Repeated, Trusted
 
 __all__ = ["data", "in_flags"]
 
 data = App(name="data", help="Say what is in other people's files, convert them, check them against their physics.")
-Repeated = Annotated[tuple[str, ...], Parameter(negative="")]
-Switch = Annotated[bool, Parameter(negative="")]
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 WRITTEN = (".nc", ".nc4", ".netcdf", ".h5", ".hdf5", ".hdf", ".he5")
 FLAGS = ((r"dims=\{'([^']+)': \(([^()]*)\)\}", lambda m: f"--dims {m[1]}={_axes(m[2])}"),
@@ -30,8 +30,8 @@ FLAGS = ((r"dims=\{'([^']+)': \(([^()]*)\)\}", lambda m: f"--dims {m[1]}={_axes(
 
 
 @data.command
-def describe(file: Path, *, plot: Path | None = None, dims: Repeated = (), group: str | None = None,
-             trusted: Switch = False) -> None:
+def describe(file: Path, *, plot: Path | None = None, dims: Dims = (), group: Group = None, trusted: Trusted = False
+             ) -> None:
     """Schema, dims, units, ranges, what is missing, chunks.
 
     Parameters
@@ -40,12 +40,6 @@ def describe(file: Path, *, plot: Path | None = None, dims: Repeated = (), group
         A file or a folder, of any schema.
     plot
         Draw some of it into this file: .png, .pdf, .svg or .jpg.
-    dims
-        Axes of a dataset that no schema names, in the order of the file: NAME=sample,time,x. Repeat it for several.
-    group
-        The part to read where there are several: a split, a simulation, a netCDF group.
-    trusted
-        The file's maker is known: unpickle, follow links to other files, read what was never written, without limits.
     """
     from ..io import describe as described
 
@@ -74,7 +68,7 @@ def describe(file: Path, *, plot: Path | None = None, dims: Repeated = (), group
 
 @data.command
 def convert(source: Path, out: Path, *, to: Literal["sciencegen", "pdebench", "well"] = "sciencegen",
-            dims: Repeated = (), group: str | None = None, trusted: Switch = False) -> None:
+            dims: Dims = (), group: Group = None, trusted: Trusted = False) -> None:
     """Write what is in a file in another layout; the same data, sample by sample, whatever the size.
 
     Parameters
@@ -85,12 +79,6 @@ def convert(source: Path, out: Path, *, to: Literal["sciencegen", "pdebench", "w
         The file to write, .nc or .h5; it is there when it is whole.
     to
         Our own netCDF4, PDEBench's HDF5 or The Well's.
-    dims
-        Axes of a dataset that no schema names, in the order of the file: NAME=sample,time,x. Repeat it for several.
-    group
-        The part to read where there are several: a split, a simulation, a netCDF group.
-    trusted
-        The file's maker is known: unpickle, follow links to other files, read what was never written, without limits.
     """
     from tqdm.auto import tqdm
 
@@ -117,8 +105,8 @@ def convert(source: Path, out: Path, *, to: Literal["sciencegen", "pdebench", "w
 
 
 @data.command
-def check(file: Path, *, physics: str, parameter: Repeated = (), dims: Repeated = (), group: str | None = None,
-          trusted: Switch = False) -> None:
+def check(file: Path, *, physics: str, parameter: Repeated = (), dims: Dims = (), group: Group = None,
+          trusted: Trusted = False) -> None:
     """Residual of the stored fields against their stored parameters, beside that of zero, and a verdict.
 
     Parameters
@@ -129,12 +117,6 @@ def check(file: Path, *, physics: str, parameter: Repeated = (), dims: Repeated 
         burgers, darcy, heat, helmholtz, navier-stokes or poisson, or module:attribute of a system of your own.
     parameter
         NAME=VALUE, for a parameter that the file does not store or stores wrongly.
-    dims
-        Axes of a dataset that no schema names, in the order of the file: NAME=sample,time,x. Repeat it for several.
-    group
-        The part to read where there are several: a split, a simulation, a netCDF group.
-    trusted
-        The file's maker is known: unpickle, follow links to other files, read what was never written, without limits.
     """
     from ..physics import check as checks
 

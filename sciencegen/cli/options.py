@@ -9,7 +9,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-__all__ = ["Count", "Device", "Out", "Overwrite", "Partial", "Seed", "Switch", "Whole", "at_least", "roomy"]
+__all__ = [
+    "Count", "Device", "Dims", "Full", "Group", "Out", "Overwrite", "Partial", "Repeated", "Seed", "Steps", "Switch",
+    "TrainingOut", "Trusted", "Whole", "at_least", "roomy",
+]  # fmt: skip
 
 SEEDS = 2**40
 
@@ -45,11 +48,24 @@ Whole = Annotated[int, Parameter(converter=whole)]
 Count = Annotated[int, Parameter(converter=whole, help="How many designs.")]
 Seed = Annotated[int, Parameter(converter=seed, help="The same seed gives the same designs.")]
 Switch = Annotated[bool, Parameter(negative="")]
+Repeated = Annotated[tuple[str, ...], Parameter(negative="")]
 Out = Annotated[Path, Parameter(help="Run directory, there when it is whole; config.json in it says how to run it "
                                      "again: sciencegen rerun OUT.")]
 Overwrite = Annotated[bool, Parameter(negative="", help="Replace the finished run that is in OUT, as a whole.")]
 Partial = Annotated[bool, Parameter(negative="", help="If you press Ctrl-C, have what is there judged as it is, and "
                                                       "write it to OUT.partial.")]
+# of data
+Dims = Annotated[tuple[str, ...], Parameter(negative="", help="Axes of a dataset that no schema names, in the order of "
+                                            "the file: NAME=sample,time,x. Repeat it for several.")]
+Group = Annotated[str | None, Parameter(help="The part to read where there are several: a split, a simulation, a "
+                                             "netCDF group.")]
+Trusted = Annotated[bool, Parameter(negative="", help="The file's maker is known: unpickle, follow links to other "
+                                    "files, read what was never written, without limits.")]
+# of the trainings of shipped priors
+TrainingOut = Annotated[Path, Parameter(help="Directory of the checkpoint and, at the end, of the model (OUT/model).")]
+Steps = Annotated[int | None, Parameter(converter=whole, help="Optimiser steps; the recipe's own unless given.")]
+Full = Annotated[bool, Parameter(negative="", help="The network of the full size, for a GPU, instead of the "
+                                                   "small one.")]
 Device = Annotated[str, Parameter(converter=device, help="Where to compute, as cpu or cuda.")]
 
 

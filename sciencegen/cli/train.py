@@ -11,25 +11,25 @@ from rich.console import Console
 
 from .clock import watched
 from .invert import OWN, short
-from .options import Device, Seed, Switch, Whole, at_least
+from .options import Device, Dims, Full, Group, Repeated, Seed, Steps, Switch, TrainingOut, Whole, at_least
 from .own import said, states_of, train_data
 
 if TYPE_CHECKING:
     from ..priors import Model
+    from ..train import Packed, Training
 
 __all__ = ["train"]
 
 train = App(name="train", help="Train a prior; resumes where it was stopped.")
 
-Repeated = Annotated[tuple[str, ...], Parameter(negative="")]
 Histories = Annotated[tuple[Whole, ...], Parameter(negative="")]
 
 
 @train.default
 def train_own(data: Annotated[str, Parameter(help=f"A file or folder that `data describe` reads; or a system: {OWN}.")],
               /, *, parts: str | None = None, window: Whole | None = None, stride: Whole = 1, periodic: str = "",
-              given: Repeated = (), history: Histories = (), dims: Repeated = (),
-              group: str | None = None, stepper: Switch = False, out: Path | None = None,
+              given: Repeated = (), history: Histories = (), dims: Dims = (),
+              group: Group = None, stepper: Switch = False, out: Path | None = None,
               steps: Whole | None = None, minutes: float | None = None, seed: Seed = 0, device: Device = "cpu",
               grid: Whole = 32, pairs: Whole | None = None) -> None:
     """Train a prior of your data, or of a system's pairs; goes on where it was stopped, or to more steps or minutes.
@@ -47,13 +47,9 @@ def train_own(data: Annotated[str, Parameter(help=f"A file or folder that `data 
     given
         Parts that are to be known exactly where the others are asked for: nu; with :N the first N frames: u:2,nu.
         Repeat it for several such questions.
-    dims
-        Axes of a dataset that no schema names, in the order of the file: NAME=sample,time,x. Repeat it for several.
     history
         How many first frames of a window are to be known exactly, with all that has no time, where the rest is asked
         for: 2. Repeat it for several; all numbers, as a forecast wants them, unless --history or --given is said.
-    group
-        The part of the file to read where there are several.
     stepper
         A plain network that says the next frames, one call a window, trained by the CRPS of two members with noise; it
         knows no density, so that nothing but forecasts can be asked of it. With --window 2 a frame at a time.
@@ -101,69 +97,56 @@ def train_system(name: str, grid: int, out: Path | None, steps: int | None, pair
 
 
 @train.command(name="airfoil")
-def train_airfoil(*, data: Path = Path("datasets/airfoils.nc"), out: Path = Path("runs/airfoil_prior"),
-                  steps: Whole = 22_000, device: Device = "cpu") -> None:
+def train_airfoil(*, data: Path = Path("datasets/airfoils.nc"), out: TrainingOut = Path("runs/airfoil_prior"),
+                  steps: Steps = 22_000, device: Device = "cpu") -> None:
     """Train the airfoil prior on the stored polars: about 40 minutes on 2 cores.
 
     Parameters
     ----------
     data
         The file that datasets/make_airfoils.py makes.
-    out
-        Directory of the checkpoint and, at the end, of the model (OUT/model).
-    steps
-        Optimiser steps.
     """
     from ..studies.airfoil.prior import recipe
-    from ..train import train as train_prior
 
-    finish("airfoil", data, out, steps, lambda: train_prior(*recipe(data, steps), out, device))
+    shipped("airfoil", data, out, steps, device, lambda: recipe(data, steps))
 
 
 @train.command(name="nbody")
-def train_nbody(*, data: Path, out: Path = Path("runs/nbody_prior"), steps: Whole | None = None,
-                full: Switch = False, device: Device = "cpu") -> None:
+def train_nbody(*, data: Path, out: TrainingOut = Path("runs/nbody_prior"), steps: Steps = None, full: Full = False,
+                device: Device = "cpu") -> None:
     """Train the prior of two discs in a box: about an hour on one core.
 
     Parameters
     ----------
     data
         The file that datasets/make_nbody.py makes.
-    out
-        Directory of the checkpoint and, at the end, of the model (OUT/model).
-    steps
-        Optimiser steps; the recipe's own unless given.
-    full
-        The network of the original's size, for a GPU, instead of the small one.
     """
     from ..studies.nbody.prior import recipe
-    from ..train import train as train_prior
 
-    finish("nbody", data, out, 1 if steps is None else steps,
-           lambda: train_prior(*recipe(data, full, steps), out, device))
+    shipped("nbody", data, out, steps, device, lambda: recipe(data, full, steps))
 
 
 @train.command(name="flow")
-def train_flow(*, data: Path, out: Path = Path("runs/flow_prior"), steps: Whole | None = None,
-               full: Switch = False, device: Device = "cpu") -> None:
+def train_flow(*, data: Path, out: TrainingOut = Path("runs/flow_prior"), steps: Steps = None, full: Full = False,
+               device: Device = "cpu") -> None:
     """Train the prior of flows around one body: about two hours on one core.
 
     Parameters
     ----------
     data
         The file that datasets/make_flows.py makes, with Reynolds numbers of 200 to 300.
-    out
-        Directory of the checkpoint and, at the end, of the model (OUT/model).
-    steps
-        Optimiser steps; the recipe's own unless given.
-    full
-        The network of the data's full resolution, for a GPU, instead of the small one.
     """
     from ..studies.flow.prior import recipe
+
+    shipped("flow", data, out, steps, device, lambda: recipe(data, full, steps))
+
+
+def shipped(name: str, data: Path, out: Path, steps: int | None, device: str,
+            recipe: Callable[[], tuple[Packed, Training]]) -> None:
+    """Train a prior that is shipped by its recipe."""
     from ..train import train as train_prior
 
-    finish("flow", data, out, 1 if steps is None else steps,
-           lambda: train_prior(*recipe(data, full, steps), out, device))
+    finish(name, data, out, 1 if steps is None else steps, lambda: train_prior(*recipe(), out, device))
 
 
 def finish(name: str, data: Path | None, out: Path, steps: int, make: Callable[[], Model]) -> None:

@@ -67,10 +67,14 @@ def solve(model: Model, objective: Callable[..., Tensor], constraints: Sequence[
 
 
 def table(result: Result) -> Table:
-    """The best designs: objective, and whether all constraints are met."""
-    rows = [{"#": str(k), "objective": f"{fun:.6g}", "feasible": "yes" if good else "no"}
-            for k, (fun, good) in enumerate(zip(result.fun[:SHOWN], result.success[:SHOWN]), 1)]
-    return Table(f"{int(result.success.sum())} of {len(result)} designs are feasible; the best {len(rows)}", rows)
+    """The best designs: objective, each constraint's value, and whether all are met."""
+    rows = []
+    for i in range(min(SHOWN, len(result))):
+        kept = {str(name): f"{float(value[i]):.3g}" for name, value in result.data.data_vars.items()}
+        rows.append({"#": str(i + 1), "objective": f"{result.fun[i]:.6g}", **kept,
+                     "feasible": "yes" if result.success[i] else "no"})
+    return Table(f"{int(result.success.sum())} of {len(result)} designs are feasible; the best {len(rows)}", rows,
+                 "constraints are met where they are at most 0, up to their tolerance" if len(result.data) else "")
 
 
 def report(model: Model, result: Result) -> Report:
