@@ -13,6 +13,7 @@ import xarray
 from matplotlib import animation, pyplot
 
 from . import metrics
+from .plot import COLORS, WIDTH, styled
 
 __all__ = ["film", "plot"]
 
@@ -20,6 +21,7 @@ SHOWN = 5  # times of a field over two axes
 BORDER = {"color": "tab:red", "linewidth": 1.5}
 
 
+@styled
 def plot(known: xarray.DataArray, ahead: xarray.DataArray, truth: xarray.DataArray | None,
          scores: xarray.DataArray | None) -> tuple[Any, Any]:
     """One part of one sample: truth, mean, spread and two members; below, scores over the lead and spectra.
@@ -37,7 +39,7 @@ def plot(known: xarray.DataArray, ahead: xarray.DataArray, truth: xarray.DataArr
         known, ahead, truth = known.isel(at), ahead.isel(at), None if truth is None else truth.isel(at)
     rows = _rows(known, ahead, truth)
     draw = (_lines, _strips, _maps)[ahead.ndim - 2]
-    figure = pyplot.figure(figsize=(11, 3.0 + (2.2 * len(rows) if ahead.ndim == 4 else 3.0)), layout="constrained")
+    figure = pyplot.figure(figsize=(WIDTH, 3.0 + (1.7 * len(rows) if ahead.ndim == 4 else 3.0)))
     top, below = figure.subfigures(2, 1, height_ratios=(2.0 * len(rows) if ahead.ndim == 4 else 3.0, 2.6))
     axes = {"fields": draw(top, rows, known, ahead)}
     axes["scores"], axes["spectrum"] = below.subplots(1, 2)
@@ -46,12 +48,13 @@ def plot(known: xarray.DataArray, ahead: xarray.DataArray, truth: xarray.DataArr
     return figure, axes
 
 
+@styled
 def film(known: xarray.DataArray, ahead: xarray.DataArray, truth: xarray.DataArray | None, path: str | os.PathLike,
          rate: float = 8.0) -> Path:
     """History and forecast frame by frame, side by side, as an animated GIF; arguments as of :func:`plot`."""
     rows = _rows(known, ahead, truth)
     flat = ahead.ndim == 3
-    figure, axes = pyplot.subplots(1, len(rows), figsize=(2.6 * len(rows), 2.8), layout="constrained", squeeze=False)
+    figure, axes = pyplot.subplots(1, len(rows), figsize=(2.6 * len(rows), 2.8), squeeze=False)
     limits, drawn = _limits(rows), []
     for axis, (name, value) in zip(axes[0], rows.items()):
         low, high = (0.0, float(value.max()) or 1.0) if name == "spread" else limits
@@ -102,11 +105,12 @@ def _lines(figure: Any, rows: Mapping[str, xarray.DataArray], known: xarray.Data
     axis.fill_between(time, mean - 1.645 * spread, mean + 1.645 * spread, alpha=0.25, linewidth=0, label="90 %")
     for name, value in rows.items():
         if name != "spread":
-            look = {"truth": "k-", "mean": "C0-"}.get(name, "C1-")
-            axis.plot(time[: len(value)], value, look, linewidth=0.7 if name.startswith("member") else 1.4, label=name)
+            color = {"truth": "k", "mean": COLORS[0]}.get(name, COLORS[1])
+            width = 0.7 if name.startswith("member") else 1.4
+            axis.plot(time[: len(value)], value, color=color, linewidth=width, label=name)
     axis.axvline(_coordinate(known, "time")[-1], **BORDER)
     axis.set(xlabel="time", ylabel=f"{ahead.name} {ahead.attrs.get('units', '')}".strip())
-    axis.legend(frameon=False, ncols=5, fontsize="small")
+    axis.legend(ncols=5)
     return axis
 
 
@@ -166,6 +170,7 @@ def _spectra(axis: Any, ahead: xarray.DataArray, truth: xarray.DataArray | None)
         if value is not None:
             field = torch.as_tensor(np.asarray(value)).double()
             power = metrics.spectrum(field, space).reshape(-1, metrics.spectrum(field, space).shape[-1]).mean(0)
-            axis.loglog(range(1, len(power)), power[1:], "k--" if name == "truth" else "C0-", label=name)
+            axis.loglog(range(1, len(power)), power[1:], "--" if name == "truth" else "-",
+                    color="k" if name == "truth" else COLORS[0], label=name)
     axis.set(xlabel="wave number", ylabel="power")
     axis.legend(frameon=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,22 @@ __all__ = ["plot"]
 
 SPACE = ("x", "y", "z")
 MOST = 4
+SHEET = Path(__file__).parents[1] / "sciencegen.mplstyle"  # of all pictures
 
 
 def plot(dataset: xarray.Dataset) -> tuple[Any, Any]:
     """Figure and axes; never shown. A row a field (4 at most), a column a moment of the first sample, or a sample."""
+    with pyplot.style.context(SHEET):
+        return _fields(dataset)
+
+
+def _fields(dataset: xarray.Dataset) -> tuple[Any, Any]:
     names = [str(k) for k, v in dataset.data_vars.items() if set(v.dims) & set(SPACE) and v.dtype.kind in "fiu"][:MOST]
     if not names:
         return _table(dataset)
     moments = _moments(dataset, names)
-    figure, axes = pyplot.subplots(len(names), len(moments), figsize=(3 * len(moments) + 1, 2.6 * len(names)),
-                                   squeeze=False, layout="constrained")
+    figure, axes = pyplot.subplots(len(names), len(moments), squeeze=False,
+                                   figsize=(min(8.4, 2.6 * len(moments) + 1), 2.3 * len(names)))
     for row, name in zip(axes, names):
         parts = [_slice(dataset[name], key) for key in moments]
         finite = np.concatenate([p.values[np.isfinite(p.values)].ravel() for p in parts])
@@ -87,8 +94,8 @@ def _table(dataset: xarray.Dataset) -> tuple[Any, Any]:
         raise ValueError(f"got variables {list(dataset.data_vars)}; expected a field over x, or numbers by sample, to "
                          "plot; leave --plot out")
     rows = -(-len(names) // MOST)
-    figure, axes = pyplot.subplots(rows, min(MOST, len(names)), figsize=(3 * min(MOST, len(names)), 2.4 * rows),
-                                   squeeze=False, layout="constrained")
+    figure, axes = pyplot.subplots(rows, min(MOST, len(names)), squeeze=False,
+                                   figsize=(min(8.4, 2.6 * min(MOST, len(names))), 2.2 * rows))
     for ax, name in zip(axes.flat, names):
         values = dataset[name].values
         ax.hist(values[np.isfinite(values)], 30)

@@ -12,6 +12,7 @@ from matplotlib import pyplot
 
 from ..forecasts import Forecast
 from ..observations import Observations
+from ..plot import COLORS, WIDTH, styled
 from .runs import Report, write_run
 from .study import keep
 from .tables import Table
@@ -78,10 +79,11 @@ def write(directory: Path, forecast: Forecast, observations: Observations, asked
                      overwrite)
 
 
+@styled
 def picture(forecast: Forecast, observations: Observations) -> Any:
     """Of each part mean and spread over time, with the readings; the figure."""
     names = forecast.parts
-    figure, axes = pyplot.subplots(len(names), 2, squeeze=False, figsize=(11, 3.4 * len(names)), layout="constrained")
+    figure, axes = pyplot.subplots(len(names), 2, squeeze=False, figsize=(WIDTH, 2.8 * len(names)))
     for row, name in zip(axes, names):
         value, here = forecast.frames[name].isel(sample=0), observations.readings.get(name)
         while value.ndim > 3:  # of more axes of space the middle of the last ones
@@ -111,9 +113,10 @@ def _curves(row: Any, value: Any, readings: Any) -> None:
     time = value["time"].values
     mean, spread = (getattr(value, f)("member").values.reshape(len(time), -1) for f in ("mean", "std"))
     for k, (line, width) in enumerate(zip(mean.T, spread.T)):
-        row[0].plot(time, line, color=f"C{k}")
-        row[0].fill_between(time, line - 2 * width, line + 2 * width, color=f"C{k}", alpha=0.2, linewidth=0)
-        row[1].plot(time, width, color=f"C{k}")
+        color = COLORS[k % len(COLORS)]
+        row[0].plot(time, line, color=color)
+        row[0].fill_between(time, line - 2 * width, line + 2 * width, color=color, alpha=0.2, linewidth=0)
+        row[1].plot(time, width, color=color)
     if readings is not None:
         row[0].plot(readings.coordinates[:, 0], readings.values, "k.", markersize=4)
     for axis in row:
