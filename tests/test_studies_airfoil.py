@@ -4,6 +4,7 @@ What needs numbers from a prior takes the shipped one where it is there, else an
 Gaussian: every law here holds for both.
 """
 
+import itertools
 import json
 import math
 import os
@@ -30,9 +31,19 @@ from sciencegen.solvers import XFOIL
 from sciencegen.solvers.at_lift import verify
 from sciencegen.studies import report as reports
 from sciencegen.studies import runs
-from sciencegen.studies.airfoil import report
+from sciencegen.studies.airfoil import choice, report
 from sciencegen.studies.airfoil.prior import blends, condition_layout, polars, recorded
-from sciencegen.studies.airfoil.study import COLDEST, WARMEST, AirfoilStudy, compose, mean_drag, temperatures
+from sciencegen.studies.airfoil.study import (
+    COLDEST,
+    JUDGE,
+    MARGINS,
+    WARMEST,
+    AirfoilStudy,
+    compose,
+    mean_drag,
+    temperatures,
+    with_margins,
+)
 from sciencegen.studies.ensemble import Ensemble
 from sciencegen.studies.objective import load_objective
 from sciencegen.studies.stages import Decode
@@ -96,7 +107,10 @@ def test_margins_are_the_geometry_less_what_is_required():
     assert (got[:, 2] - (upper - lower)[:, inside].amin(-1)).abs().max() < 1e-4
     slopes = [torch.atan((s[:, -1] - s[:, -2]) / (x[-1] - x[-2])) for s in (upper, lower)]
     close(got[:, 3], slopes[1] - slopes[0] - math.radians(8.0), 3e-3)
-    close(got[:, 4], shape[:, 17])
+    close(got[:, 4], shape[:, 17] - 0.001)
+    opened = need.opened(shape)
+    close(opened[:, :17], shape[:, :17], 0)
+    assert (need.shape_margins(opened)[:, 4] >= 0).all()
 
 
 def test_flow_margins_are_those_of_the_worst_point():
@@ -324,7 +338,7 @@ def test_a_run_is_judged_by_neuralfoil_at_the_lifts_and_sorted():
     assert ours.success.any()
     shape = torch.tensor(ours.samples["shape"].values)
     for k, point in enumerate(DEFAULT_POINTS):
-        flow = NeuralFoil()(shape, torch.tensor(ours.samples.alpha.values[:, k]), point.reynolds)
+        flow = NeuralFoil(JUDGE)(shape, torch.tensor(ours.samples.alpha.values[:, k]), point.reynolds)
         np.testing.assert_allclose(ours.samples.cd[:, k], flow.cd, rtol=1e-4)
         np.testing.assert_allclose(ours.samples.cl[:, k][ours.success], point.cl, atol=2e-3)
     np.testing.assert_allclose(ours.fun, ours.samples.cd.mean("point"), rtol=1e-6)
@@ -403,6 +417,22 @@ def test_half_of_the_samples_are_the_coldest():
         assert (ladder > 0.9999 * COLDEST).sum() >= count / 2
 
 
+def test_margins_go_in_turn_and_stay_what_they_are():
+    assert set(np.unique(result().samples["n_crit"].values).tolist()) <= set(MARGINS)
+    turns = with_margins(xarray.Dataset({"fun": ("sample", np.zeros(7))}))["n_crit"].values
+    assert turns.tolist() == [*MARGINS, *MARGINS, MARGINS[0]]
+
+
+def test_a_design_is_refined_in_the_stream_of_its_margin():
+    asked = study()
+    shape, alpha = FOIL.float().expand(2, -1), torch.full((2, 3), 4.0)
+    found = asked._near(shape, alpha, torch.tensor([9.0, 7.0]))
+    for row, n_crit in enumerate((9.0, 7.0)):
+        own = near_lift(NeuralFoil(n_crit=n_crit), shape[:1], alpha[:1], asked.lifts, asked.reynolds)[0]
+        close(found["angle"][row], own.alpha[0], 1e-4)
+        close(found["lift_slope"][row], own.lift_slope[0], 1e-4)
+
+
 def test_baselines_are_judged_alike_and_take_a_reference(tmp_path):
     data = compared()["samples of the prior"]
     assert data.sizes["sample"] == 8
@@ -453,28 +483,76 @@ def told(cds: list[list[float]], message: str = "told"):
     return verify
 
 
-def judged(count: int) -> xarray.Dataset:
-    """Designs in the order of their seeds, worst first."""
-    return result().samples.isel(sample=np.arange(count)).assign(fun=("sample", -np.arange(count, dtype=float)))
+def judged(count: int, margins: tuple[float, ...] = (9.0,)) -> xarray.Dataset:
+    """Designs of two counts of drag, then a little more each, refined with these margins in turn."""
+    shape = normal(count, 18, seed=3).numpy() * 0.001 + FOIL.numpy()
+    points = {k: (("sample", "point"), np.ones((count, 3))) for k in ("alpha", "confidence")}
+    return xarray.Dataset({"shape": (("sample", "weight"), shape), **points,
+                           "n_crit": ("sample", np.resize(margins, count)),
+                           "fun": ("sample", 0.02 * (1 + 1e-3 * np.arange(count)))})
 
 
-def test_confirmation_gives_the_objective_by_the_program_the_best_first(monkeypatch):
-    monkeypatch.setattr(report, "verify", told([[0.01] * 3, [0.02, 0.02, np.nan], [0.03] * 3]))
-    found = report.confirm(study(), judged(3), best=3, progress=False)
-    np.testing.assert_allclose(found.xfoil_fun, [0.03, np.nan, 0.01])
-    assert found.verified.values.tolist() == [True, False, True]
+def test_a_design_is_confirmed_where_every_lift_costs_little_more_than_promised(monkeypatch):
+    monkeypatch.setattr(choice, "verify", told([[0.0205] * 3, [0.02, 0.02, np.nan], [0.0215] * 3, [0.019] * 3]))
+    found = choice.confirm(study(), judged(4), best=3, progress=False)
+    np.testing.assert_allclose(found.xfoil_fun, [0.0205, np.nan, 0.0215, 0.019])
+    assert found.confirmed.values.tolist() == [True, False, False, True]
+    assert found.place.values.tolist() == [1, 2000, 2000, 0]
     assert found.xfoil_status.values[1].tolist() == ["converged", "converged", "unconverged"]
-    assert "2 of the 3 designs" in found.xfoil_cd.attrs["message"]
+    assert "4 designs asked for, 3 verified" in found.xfoil_cd.attrs["message"]
 
 
-def test_more_are_asked_for_until_enough_are_verified_and_these_come_first(monkeypatch):
-    nothing = [[np.nan] * 3]
-    monkeypatch.setattr(report, "verify", told(2 * nothing + 2 * [[0.01] * 3]))
-    stage = Decode(lambda samples: report.confirm(study(), samples, 2, progress=False))
-    samples = judged(4).assign(seed=("sample", np.arange(4)), reason=("sample", np.array([""] * 4, dtype=object)))
-    found = stage(Ensemble(4, samples))
-    assert found.samples["verified"].values.tolist() == [True, True, False, False]
-    assert found.best(4).tolist() == [1, 0, 3, 2]
+def test_more_are_asked_for_until_enough_are_confirmed_and_what_was_not_asked_goes_before_what_was_refuted(monkeypatch):
+    monkeypatch.setattr(choice, "verify", told([[np.nan] * 3] * 8 + [[0.02] * 3] * 2))
+    stage = Decode(lambda samples: choice.confirm(study(), samples, 2, progress=False))
+    samples = judged(12).assign(seed=("sample", np.arange(12)), reason=("sample", np.full(12, "", dtype=object)))
+    found = stage(Ensemble(12, samples))  # six, two and two more: then two are confirmed
+    assert found.samples["confirmed"].values.tolist() == 8 * [False] + 2 * [True] + 2 * [False]
+    assert found.best(12).tolist() == [8, 9, 10, 11, *range(8)]
+
+
+def test_the_best_of_each_margin_are_asked_for_in_turn(monkeypatch):
+    monkeypatch.setattr(choice, "verify", told([[0.02] * 3] * 6))
+    samples = judged(9, (9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 8.0, 7.0, 7.0))
+    found = choice.confirm(study(), samples, best=2, progress=False)
+    assert np.flatnonzero(np.isfinite(found.xfoil_fun)).tolist() == [0, 1, 2, 6, 7, 8]
+
+
+def test_without_the_program_the_order_is_that_of_the_objective(monkeypatch):
+    nothing = lambda shape, alpha, points, progress: verify(
+        shape, alpha, points, XFOIL(program="no-such-program"), progress=False)
+    monkeypatch.setattr(choice, "verify", nothing)
+    found = choice.confirm(study(), judged(40), best=2, progress=False)
+    assert not found.confirmed.any()
+    assert (found.xfoil_status.values != "").any(-1).sum() == 6  # then it is known to be missing
+    assert found.xfoil_cd.attrs["message"].startswith("nothing was verified")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_portfolio_holds_the_best_and_is_as_far_apart_as_half_of_what_is_possible(seed):
+    """The greedy rule is within a factor of two of the largest least distance there is (Gonzalez, 1985)."""
+    shape = normal(9, 18, seed=seed).numpy() * 0.01 + FOIL.numpy()
+    fun = 0.01 * (1 + 0.029 * np.random.default_rng(seed).random(9))
+    chosen, apart = choice.portfolio(fun, shape, 4), choice.distances(shape)
+    least = lambda some: min(apart[i, j] for i, j in itertools.combinations(some, 2))
+    assert fun[chosen[0]] == fun.min()
+    assert (np.diff(fun[chosen]) >= 0).all()
+    assert least(chosen) >= 0.5 * max(map(least, itertools.combinations(range(9), 4)))
+
+
+def test_a_portfolio_takes_only_what_is_as_good_unless_that_is_too_few():
+    shape, fun = normal(5, 18).numpy(), np.array([1.02, 1.0, np.nan, 1.5, 1.2])
+    assert choice.portfolio(fun, shape, 2).tolist() == [1, 0]
+    assert choice.portfolio(fun, shape, 3).tolist() == [1, 0, 4]
+    assert choice.portfolio(fun, shape, 10).tolist() == [1, 0, 4, 3]
+    assert choice.portfolio(np.full(5, np.nan), shape, 3).tolist() == []
+
+
+def test_distances_are_root_mean_squares_over_the_outline():
+    shape = torch.stack([FOIL, 1.1 * FOIL]).numpy()
+    first, second = (cst.outline(row).numpy() for row in torch.tensor(shape))
+    wanted = np.sqrt(((first - second) ** 2).sum(-1).mean())
+    np.testing.assert_allclose(choice.distances(shape), [[0, wanted], [wanted, 0]], atol=1e-9)
 
 
 # --- the run directory --------------------------------------------------------------------------------------------

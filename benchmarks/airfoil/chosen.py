@@ -26,6 +26,7 @@ class Retrieval:
     """
 
     learned: ClassVar[bool] = False
+    ordered: ClassVar[bool] = False
     seeds: ClassVar[int] = 1
     name: str
     data: Collection
@@ -36,8 +37,9 @@ class Retrieval:
         fun = study.objective(shape=start.shape, cd=start.at.log_cd.exp(), cm=start.at.cm,
                               confidence=start.at.confidence)
         short = flow_shortfall(study, start.at.cm, start.at.confidence, start.at.lift_slope).clamp_max(0).neg().sum(-1)
-        rank = fun.log() + short + 1e3 * ~buildable(study, start.shape)
-        return judged_best(study, start.shape[rank.argsort()][:affordable(study, start.shape, budget)], count)
+        shape = study.requirements.opened(start.shape)  # a sharp trailing edge is no reason to leave an airfoil out
+        rank = fun.log() + short + 1e3 * ~buildable(study, shape)
+        return judged_best(study, shape[rank.argsort()][:affordable(study, shape, budget)], count)
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Samples:
     """
 
     learned: ClassVar[bool] = True
+    ordered: ClassVar[bool] = False
     seeds: ClassVar[int] = MANY
     name: str
     steps: int = 30
@@ -67,4 +70,4 @@ class Samples:
         prior, sampler = study.energy.marginal(study.layout["shape"]), Heun(karras(self.steps, low=0.02, high=20.0))
         x = sampler(prior, sampler.start(len(seeds), layout.size, seeds), seeds)
         with torch.no_grad():
-            return layout.unpack(prior.mean(x, sampler.sigmas[-1]))["shape"].float()
+            return study.requirements.opened(layout.unpack(prior.mean(x, sampler.sigmas[-1]))["shape"].float())

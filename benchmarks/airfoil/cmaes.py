@@ -36,6 +36,7 @@ class Restarts:
     """
 
     learned: ClassVar[bool] = False
+    ordered: ClassVar[bool] = False
     seeds: ClassVar[int] = MANY
     name: str
     data: Collection

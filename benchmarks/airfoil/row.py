@@ -24,16 +24,18 @@ ANGLES = torch.arange(-6.0, 19.0)  # of the recorded polars, degrees
 
 
 class Row(Protocol):
-    """A way to answer the question. Every aerodynamic evaluation goes through ``study.aero``, which counts it.
+    """A way to answer the question. Every aerodynamic evaluation goes through the study, which counts it.
 
-    Called with the study (its referee new, its count at zero), the most rows it may evaluate, how many designs are
-    wanted of methods that choose their number, and a seed; returns shapes ``(n, 18)`` in float32.
+    Called with the study (what it evaluates by new, the counts at zero), the most rows it may evaluate, how many
+    designs are wanted of methods that choose their number, and a seed; returns shapes ``(n, 18)`` in float32.
 
-    ``learned`` says whether it needs the trained prior, ``seeds`` how many seeds are worth running.
+    ``learned`` says whether it needs the trained prior, ``ordered`` whether it knows itself which of its designs to
+    hand over first, ``seeds`` how many seeds are worth running.
     """
 
     name: str
     learned: bool
+    ordered: bool
     seeds: int
 
     def __call__(self, study: AirfoilStudy, budget: int, count: int, seed: int) -> Tensor: ...
@@ -102,10 +104,10 @@ def buildable(study: AirfoilStudy, shape: Tensor) -> Tensor:
 
 def affordable(study: AirfoilStudy, shape: Tensor, budget: int) -> int:
     """How many shapes ``budget`` rows can judge, one at least, found by judging one."""
-    before = study.aero.rows
+    before = study.evaluations
     study.judge(shape[:1])
-    price = study.aero.rows - before
-    return max((budget - study.aero.rows) // price, 1)
+    price = study.evaluations - before
+    return max((budget - study.evaluations) // price, 1)
 
 
 def judged_best(study: AirfoilStudy, shape: Tensor, count: int) -> Tensor:

@@ -4,7 +4,8 @@ Every row answers the same question with the same number of aerodynamic evaluati
 angle of attack, Reynolds number) through NeuralFoil; a value with its gradients is one evaluation. The budget at a K
 and a seed is what `ours` uses there. Not counted: shape requirements, the recorded polars of the data set (which hold
 evaluations made once, before any question, as the trained prior does), and the judging of what a row returns, which is
-the same for all: `Study.judge`, then XFOIL on the ten best feasible designs.
+the same for all: `Study.judge`, then XFOIL on ten feasible designs: the best ten, of `ours` those that its choice puts
+first.
 
     python -m benchmarks airfoil --quick --out runs/airfoil
     python -m benchmarks airfoil --k 1 3 8 --seeds 5 --out runs/airfoil
@@ -33,7 +34,7 @@ from sciencegen.airfoil.aero import Counted, NeuralFoil
 from sciencegen.airfoil.conditions import DEFAULT_POINTS, Point
 from sciencegen.solvers.at_lift import verify
 from sciencegen.studies.airfoil.prior import condition_layout, recorded
-from sciencegen.studies.airfoil.study import AirfoilStudy
+from sciencegen.studies.airfoil.study import JUDGE, AirfoilStudy
 
 from ..common import DATA, airfoil_arguments, airfoil_prior, arguments, facts, output, whole, write_json
 from ..common.record import Line, publish
@@ -89,19 +90,20 @@ class Cell:
 
     def make(self, budget: int | None) -> xarray.Dataset:
         """Run the row, judge its designs, verify the ten best, save."""
-        study = replace(self.study, aero=Counted(NeuralFoil()))
+        study = replace(self.study, aero=Counted(NeuralFoil()), referee=Counted(NeuralFoil(JUDGE)))
         wall, cpu = time.perf_counter(), time.process_time()
         shapes = self.row(study, budget or 0, self.count, self.seed)
-        spent = {"evaluations": study.aero.rows, "wall_seconds": time.perf_counter() - wall,
+        spent = {"evaluations": study.evaluations, "wall_seconds": time.perf_counter() - wall,
                  "cpu_seconds": time.process_time() - cpu}
-        designs = _verified(replace(self.study, aero=Counted(NeuralFoil())), shapes)
+        designs = _verified(self.study, shapes, self.row.ordered)
         designs.attrs |= spent | {"settings": json.dumps(self.settings(budget)), "facts": json.dumps(facts())}
         whole(self.file, lambda new: designs.to_netcdf(new, engine="h5netcdf"))
         return designs
 
 
-def _verified(study: AirfoilStudy, shapes: torch.Tensor) -> xarray.Dataset:
-    designs = study.judge(shapes)
+def _verified(study: AirfoilStudy, shapes: torch.Tensor, ordered: bool) -> xarray.Dataset:
+    designs = study.judge(study.requirements.opened(shapes))
+    designs = designs.assign(place=("sample", np.arange(len(shapes)))) if ordered else designs
     ten = best_feasible(designs)
     alpha = torch.as_tensor(designs["alpha"].values[ten])
     found = verify(shapes[ten], alpha, study.points, progress=False)

@@ -28,8 +28,9 @@ Summary = dict[str, tuple[float, float]]
 
 
 def best_feasible(designs: xarray.Dataset) -> np.ndarray:
-    """Indices of the (at most) ten best feasible designs, best first."""
-    order = np.argsort(designs["fun"].values, kind="stable")
+    """Indices of the (at most) ten best feasible designs, best first: by ``place`` where a row gives one, else ``fun``.
+    """
+    order = np.argsort(designs["place" if "place" in designs else "fun"].values, kind="stable")
     return order[designs["feasible"].values[order]][:BEST]
 
 
@@ -44,9 +45,9 @@ def scores(designs: xarray.Dataset) -> dict[str, float]:
     fun, xfoil = designs["fun"].values, designs["xfoil_fun"].values[ten]
     seen = np.isfinite(xfoil)
     gap = np.abs(fun[ten] - xfoil)[seen] / xfoil[seen]
-    near = feasible[fun[feasible] <= 1.03 * fun[ten[0]]] if len(ten) else feasible
+    near = feasible[fun[feasible] <= 1.03 * fun[ten].min()] if len(ten) else feasible
     found = {
-        "best": fun[ten[0]] if len(ten) else np.nan, "ten": _mean(fun[ten]), "xfoil": _mean(xfoil[seen]),
+        "best": fun[ten].min() if len(ten) else np.nan, "ten": _mean(fun[ten]), "xfoil": _mean(xfoil[seen]),
         "verified": seen.sum(), "gap": _mean(gap),
         "confidence": designs["confidence"].values[ten].min() if len(ten) else np.nan,
         "feasible": len(feasible) / designs.sizes["sample"], "designs": designs.sizes["sample"],

@@ -1,75 +1,97 @@
-"""Multi-start SLSQP through exact gradients: what an AeroSandbox user would do."""
+"""Multi-start SLSQP, its evaluations in batches: what an AeroSandbox user would do, at its fastest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from threading import Condition
+from typing import ClassVar
 
 import numpy as np
 import torch
 from scipy.optimize import Bounds, minimize
 from torch import Tensor
 
-from sciencegen.studies.airfoil.constraints import FLOW_GAIN
 from sciencegen.studies.airfoil.study import AirfoilStudy
 
 from .row import MANY, Collection, Spent, flow_shortfall, shape_shortfall
 
 ANGLE = 2.0  # degrees, the unit of the variables that are angles
 LIFT = 0.1  # the unit of the lift's equality constraint
-BOUND = ("cm", "confidence", "lift_slope")  # what flow_shortfall takes
 LIMITS = (-8.0, 16.0)
+STRIDE = 1e-6  # of the differences, in units of the variables: NeuralFoil computes in float64 here
+
+
+def evaluations(study: AirfoilStudy) -> float:
+    """Rows of aerodynamics that will have been spent with the next evaluation."""
+    return study.evaluations + len(study.points)
 
 
 @dataclass(frozen=True)
 class MultiStart:
-    """SLSQP over 18 shape numbers and K angles, from one random training airfoil after the other.
+    """SLSQP over 18 shape numbers and K angles, from random training airfoils, several searches at a time.
 
     Lift is an equality constraint at each point, a requirement an inequality, log mean drag the objective (borne with
-    the requirements' slack): one evaluation of K rows an iterate, cached for values and gradients. An end point is
-    returned whatever it is, the run that the budget cuts off is not (unless it is the only one). "A Software Package
-    for Sequential Quadratic Programming" (Kraft, 1988), through SciPy.
+    the requirements' slack): one evaluation of K rows an iterate, cached for values and gradients. Gradients are
+    differences of ``18 + K`` more airfoils and not counted; all searches share a batch, which takes a twentieth of the
+    time of one after the other with automatic derivatives. An end point is returned whatever it is, the runs that the
+    budget cuts off are not. "A Software Package for Sequential Quadratic Programming" (Kraft, 1988), through SciPy.
 
     Arguments:
         slack: False does without the requirements' slack and minimises drag itself, the naive way.
         seeds: how many are worth running.
+        margins: critical amplifications that starts are given in turn; 9 is the judge's.
+        clock: what is compared with the budget.
+        searches: how many at a time.
         iterations, precision: of SLSQP.
     """
 
     learned: ClassVar[bool] = False
+    ordered: ClassVar[bool] = False
     name: str
     data: Collection
     slack: bool = True
     seeds: int = MANY
+    margins: tuple[float, ...] = (9.0,)
+    clock: Callable[[AirfoilStudy], float] = evaluations
+    searches: int = 32
     iterations: int = 150
     precision: float = 1e-5
 
-    def __call__(self, study: AirfoilStudy, budget: int, count: int, seed: int) -> Tensor:
-        """End points of as many starts as the budget allows."""
+    def __call__(self, study: AirfoilStudy, budget: float, count: int, seed: int) -> Tensor:
+        """End points of as many starts as the budget allows, in the order of their starts."""
         need = study.requirements
         study = replace(study, requirements=replace(need, slack=need.slack if self.slack else 0.0))
         start = self.data.at_points(study)
         scale = torch.cat([start.shape.std(0), torch.full((len(study.points),), ANGLE)]).double()
         bounds = self._bounds(start.shape, scale, len(study.points))
-        ends: list[Tensor] = []
-        for number in torch.randperm(len(start.shape), generator=torch.Generator().manual_seed(seed)).tolist():
-            first = torch.cat([start.shape[number], start.at.alpha[number].clamp(*LIMITS)]).double() / scale
-            flow = Flow(study, scale, budget)
-            try:
-                end = self._solve(flow, first.numpy().clip(bounds.lb, bounds.ub), bounds)
-            except Spent:
-                return torch.stack(ends or [flow.shape]).float()
-            ends.append((torch.as_tensor(end) * scale)[:18])
-        return torch.stack(ends).float()
+        order = torch.randperm(len(start.shape), generator=torch.Generator().manual_seed(seed)).tolist()
+        ends: dict[int, Tensor] = {}
+        together = Together(lambda rows: evaluated(study, scale, rows), self.searches)
+
+        def search(first: int) -> None:
+            with together, suppress(Spent):
+                for number in range(first, len(order), self.searches):
+                    at = torch.cat([start.shape[order[number]], start.at.alpha[order[number]].clamp(*LIMITS)])
+                    n_crit = self.margins[number % len(self.margins)]
+                    flow = Flow(study, lambda: self.clock(study) > budget, lambda rows: together(first, rows), n_crit)
+                    end = self._solve(flow, (at.double() / scale).numpy().clip(bounds.lb, bounds.ub), bounds)
+                    ends[number] = (torch.as_tensor(end) * scale)[:18]
+
+        with ThreadPoolExecutor(self.searches) as pool:
+            list(pool.map(search, range(self.searches)))
+        return torch.stack([ends[number] for number in sorted(ends)] or [start.shape[order[0]].double()]).float()
 
     def _solve(self, flow: Flow, first: np.ndarray, bounds: Bounds) -> np.ndarray:
-        constraints = [{"type": kind, "fun": lambda x, i=i: flow(x)[0][i], "jac": lambda x, i=i: flow(x, True)[1][i]}
-                       for i, kind in ((1, "eq"), (2, "ineq"))]
-        fun, slope = (lambda x: flow(x)[0][0]), (lambda x: flow(x, True)[1][0])
+        points = len(flow.study.points)
+        parts = {"eq": slice(1, 1 + points), "ineq": slice(1 + points, None)}
+        constraints = [{"type": kind, "fun": lambda x, at=at: flow.values(x)[at],
+                        "jac": lambda x, at=at: flow.slopes(x)[at]} for kind, at in parts.items()]
         options = {"maxiter": self.iterations, "ftol": self.precision}
-        return minimize(fun, first, jac=slope, bounds=bounds, constraints=constraints, method="SLSQP", options=options
-                        ).x
+        return minimize(lambda x: flow.values(x)[0], first, jac=lambda x: flow.slopes(x)[0], bounds=bounds,
+                        constraints=constraints, method="SLSQP", options=options).x
 
     def _bounds(self, shapes: Tensor, scale: Tensor, points: int) -> Bounds:
         low, high = (torch.cat([end, torch.full((points,), angle)]).double() / scale
@@ -77,68 +99,94 @@ class MultiStart:
         return Bounds(low.numpy(), high.numpy())
 
 
+class Together:
+    """Evaluations that several searches wait for, made in one batch as soon as all that go on wait for one.
+
+    Arguments:
+        evaluate: ``(n, d) -> (n, m)``, a row a point.
+        searches: how many there are; each is a thread, and enters and leaves this as a context.
+    """
+
+    def __init__(self, evaluate: Callable[[np.ndarray], np.ndarray], searches: int) -> None:
+        self.evaluate, self.searches, self.turn = evaluate, searches, Condition()
+        self.asked: dict[int, np.ndarray] = {}
+        self.told: dict[int, np.ndarray] = {}
+
+    def __call__(self, number: int, rows: np.ndarray) -> np.ndarray:
+        """``(n, m)`` at ``rows (n, d)`` of the search ``number``."""
+        with self.turn:
+            self.asked[number] = rows
+            self._answer()
+            self.turn.wait_for(lambda: number in self.told)
+            return self.told.pop(number)
+
+    def __enter__(self) -> None:
+        """Nothing: all are counted from the start."""
+
+    def __exit__(self, *_: object) -> None:
+        with self.turn:
+            self.searches -= 1
+            self._answer()
+
+    def _answer(self) -> None:
+        if self.asked and len(self.asked) == self.searches:
+            asked = dict(sorted(self.asked.items()))
+            ends = np.cumsum([len(rows) for rows in asked.values()])
+            self.told = dict(zip(asked, np.split(self.evaluate(np.concatenate([*asked.values()])), ends[:-1])))
+            self.asked = {}
+            self.turn.notify_all()
+
+
 @dataclass
 class Flow:
-    """Objective ``()``, lift gaps ``(K,)`` and margins ``(5 + 3 K,)`` of scaled variables, and their Jacobians."""
+    """Objective, lift gaps ``(K,)`` and margins ``(5 + 3 K,)`` of scaled variables in one vector, and its Jacobian.
+
+    Arguments:
+        spent: whether the budget is; then an evaluation raises :class:`Spent`.
+        evaluate: ``(n, 19 + K) -> (n, 6 + 4 K)``, of variables with ``n_crit`` behind them (:func:`evaluated`).
+        n_crit: critical amplification.
+    """
 
     study: AirfoilStudy
-    scale: Tensor
-    budget: int
-    last: bytes = b""
-    shape: Tensor = field(default_factory=lambda: torch.zeros(18))
-    values: Any = None
-    jacobians: Any = None
-    pull: Callable[[], Any] | None = None
+    spent: Callable[[], bool]
+    evaluate: Callable[[np.ndarray], np.ndarray]
+    n_crit: float = 9.0
+    last: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    found: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    jacobian: np.ndarray | None = None
 
-    def __call__(self, x: np.ndarray, slopes: bool = False) -> tuple[Any, Any]:
-        """Values and, once asked for, Jacobians at ``x (18 + K,)``; the same ``x`` is evaluated once."""
-        if x.tobytes() != self.last:
-            self._evaluate(x)
-        if slopes and self.jacobians is None:
-            self.jacobians = self.pull()
-        return self.values, self.jacobians
+    def values(self, x: np.ndarray) -> np.ndarray:
+        """``(6 + 4 K,)`` at ``x (18 + K,)``; the same ``x`` is evaluated once."""
+        if not np.array_equal(x, self.last):
+            if self.spent():
+                raise Spent
+            self.last, self.jacobian = x.copy(), None
+            self.found = self.evaluate(np.append(x, self.n_crit)[None])[0]
+            self.study.aero.rows += len(self.study.points)
+        return self.found
 
-    def _evaluate(self, x: np.ndarray) -> None:
-        count, study = len(self.study.points), self.study
-        if study.aero.rows + count > self.budget:
-            raise Spent
-        at = torch.as_tensor(x) * self.scale
-        self.shape, self.last, self.jacobians = at[:18], x.tobytes(), None
-        bodies, alpha = at[:18].expand(count, -1).clone().requires_grad_(), at[18:].clone().requires_grad_()
-        flow = self._flow(bodies, alpha)
-        seen = {k: v.detach()[None].requires_grad_() for k, v in flow.items()} | {
-            "shape": at[None, :18].clone().requires_grad_()}
-        fun = torch.log(study.objective(**{k: v for k, v in seen.items() if k not in ("cl", "lift_slope")}))
-        margins = torch.cat([shape_shortfall(study, at[:18]), flow_shortfall(study, *(flow[k] for k in BOUND))])
-        gaps = (flow["cl"] - study.lifts) / LIFT
-        self.values = [float(fun.detach()), gaps.detach().numpy(), margins.detach().numpy()]
-        self.pull = lambda: self._pull(fun.sum(), seen, dict(zip(flow, _slopes(flow.values(), bodies, alpha))))
-
-    def _flow(self, bodies: Tensor, alpha: Tensor) -> dict[str, Tensor]:
-        def flow(angle: Tensor) -> tuple[Tensor, ...]:
-            out = self.study.aero(bodies, angle, self.study.reynolds.double())
-            return out.cl, out.log_cd, out.cm, out.confidence
-
-        (cl, log_cd, cm, confidence), slopes = torch.func.jvp(flow, (alpha,), (torch.ones_like(alpha),))
-        borne = self.study.requirements.borne(log_cd, slopes[1])
-        return {"cl": cl, "cd": borne.exp(), "cm": cm, "confidence": confidence, "lift_slope": slopes[0]}
-
-    def _pull(self, fun: Tensor, seen: dict[str, Tensor], rows: dict[str, Tensor]) -> list[np.ndarray]:
-        """Jacobians ``(n,), (K, n), (5 + 3 K, n)`` of the values, with those of the flow, ``rows[name] (K, n)``."""
-        pulled = torch.autograd.grad(fun, list(seen.values()), allow_unused=True, materialize_grads=True)
-        weights = dict(zip(seen, pulled))
-        shape = lambda v: torch.nn.functional.pad(v, (0, len(self.study.points)))
-        total = shape(weights["shape"][0]) + sum(weights[k][0] @ rows[k] for k in rows)
-        margins = torch.cat([shape(self._shape_slopes()), *(rows[k] / gain for k, gain in zip(BOUND, FLOW_GAIN))])
-        return [(j * self.scale).numpy() for j in (total, rows["cl"] / LIFT, margins)]
-
-    def _shape_slopes(self) -> Tensor:
-        body = self.shape.expand(5, -1).clone().requires_grad_()
-        return torch.autograd.grad(shape_shortfall(self.study, body).diagonal().sum(), body)[0]
+    def slopes(self, x: np.ndarray) -> np.ndarray:
+        """``(6 + 4 K, 18 + K)`` at ``x``."""
+        base = self.values(x)
+        if self.jacobian is None:
+            near = np.append(x, self.n_crit) + STRIDE * np.eye(len(x), len(x) + 1)
+            # SciPy 1.17 reads Jacobians row by row whatever their order in memory
+            self.jacobian = np.ascontiguousarray((self.evaluate(near) - base).T / STRIDE)
+        return self.jacobian
 
 
-def _slopes(values: Iterable[Tensor], bodies: Tensor, alpha: Tensor) -> Tensor:
-    """``(n, K, 18 + K)``: Jacobians of ``n`` values ``(K,)``; each number depends on its own body and angle alone."""
-    totals = torch.stack([value.sum() for value in values])
-    body, angle = torch.autograd.grad(totals, (bodies, alpha), torch.eye(len(totals)).to(totals), is_grads_batched=True)
-    return torch.cat([body, torch.diag_embed(angle)], dim=-1)
+@torch.no_grad()
+def evaluated(study: AirfoilStudy, scale: Tensor, rows: np.ndarray) -> np.ndarray:
+    """What :class:`Flow` holds, ``(n, 6 + 4 K)``, at ``rows (n, 19 + K)``; not counted."""
+    at, n_crit = torch.as_tensor(rows[:, :-1]) * scale, torch.as_tensor(rows[:, -1:])
+    shape, alpha = at[:, :18], at[:, 18:]
+
+    def flow(angle: Tensor) -> tuple[Tensor, ...]:
+        out = study.aero.aero(shape[:, None], angle, study.reynolds.double(), n_crit)
+        return out.cl, out.log_cd, out.cm, out.confidence
+
+    (cl, log_cd, cm, sure), (lift_slope, slope, *_) = torch.func.jvp(flow, (alpha,), (torch.ones_like(alpha),))
+    cd = study.requirements.borne(log_cd, slope).exp()
+    fun = torch.log(study.objective(shape=shape, cd=cd, cm=cm, confidence=sure))
+    margins = [shape_shortfall(study, shape), flow_shortfall(study, cm, sure, lift_slope)]
+    return torch.cat([fun[:, None], (cl - study.lifts) / LIFT, *margins], dim=-1).numpy()

@@ -95,9 +95,13 @@ class NeuralFoil(nn.Module):
         n_crit, upper, lower = self.settings.tolist()
         return f"{self.size}, n_crit={9 + 4.5 * n_crit:g}, xtr_upper={upper:g}, xtr_lower={lower:g}"
 
-    def forward(self, shape: Tensor, alpha: Tensor | float, reynolds: Tensor | float) -> Aero:
-        """Shape ``(*B, 18)`` in chords, angle ``(*B)`` in degrees, chord Reynolds number ``(*B)``; all broadcast."""
-        inputs = self._inputs(shape, alpha, reynolds)
+    def forward(self, shape: Tensor, alpha: Tensor | float, reynolds: Tensor | float,
+                n_crit: Tensor | float | None = None) -> Aero:
+        """Shape ``(*B, 18)`` in chords, angle ``(*B)`` in degrees, chord Reynolds number ``(*B)``; all broadcast.
+
+        ``n_crit (*B)`` takes the place of the network's own, a row each.
+        """
+        inputs = self._inputs(shape, alpha, reynolds, n_crit)
         distance = (linear(inputs, self.whiten) - self.offset).unflatten(-1, (2, -1)).square().sum(-1)
         outputs = self._network(inputs.to(shape.dtype))
         logit = (outputs[..., 0] - distance.to(shape.dtype) / (2 * inputs.shape[-1])).mean(-1)
@@ -106,15 +110,20 @@ class NeuralFoil(nn.Module):
         log_cd = 2 * log_cd - 4
         return Aero(cl / 2, log_cd.exp(), cm / 20, torch.sigmoid(logit), log_cd, upper.clamp(0, 1), lower.clamp(0, 1))
 
-    def _inputs(self, shape: Tensor, alpha: Tensor | float, reynolds: Tensor | float) -> Tensor:
+    def _inputs(self, shape: Tensor, alpha: Tensor | float, reynolds: Tensor | float,
+                n_crit: Tensor | float | None) -> Tensor:
         """The scaled inputs ``(*B, 25)``, float64: their covariance's condition number is 7e7, too much for float32."""
         cst.split(shape)
-        rows = _rows(shape, alpha, reynolds)
+        rows = _rows(shape, alpha, reynolds, n_crit)
         angle, flow = (torch.as_tensor(value).to(self.settings).expand(rows) for value in (alpha, reynolds))
         angle, flow = torch.deg2rad(angle), (torch.log(flow) - 12.5) / 3.5
         state = torch.stack([torch.sin(2 * angle), torch.cos(angle), torch.sin(angle).square(), flow], dim=-1)
         body = torch.cat([shape[..., :-1], 50 * shape[..., -1:]], dim=-1).double()
-        return torch.cat([body.expand(*rows, -1), state, self.settings.double().expand(*rows, -1)], dim=-1)
+        settings = self.settings.double().expand(*rows, -1)
+        if n_crit is not None:
+            own = ((torch.as_tensor(n_crit).to(settings) - 9) / 4.5).expand(rows)
+            settings = torch.cat([own.unsqueeze(-1), settings[..., 1:]], dim=-1)
+        return torch.cat([body.expand(*rows, -1), state, settings], dim=-1)
 
     def _network(self, inputs: Tensor) -> Tensor:
         """The raw outputs (*B, 2, 6) for the airfoil and for the airfoil upside down."""
@@ -135,14 +144,15 @@ class Counted(nn.Module):
         self.aero = aero
         self.rows = 0
 
-    def forward(self, shape: Tensor, alpha: Tensor | float, reynolds: Tensor | float) -> Aero:
+    def forward(self, shape: Tensor, alpha: Tensor | float, reynolds: Tensor | float,
+                n_crit: Tensor | float | None = None) -> Aero:
         """As the wrapped module; counts the broadcast number of rows."""
-        self.rows += _rows(shape, alpha, reynolds).numel()
-        return self.aero(shape, alpha, reynolds)
+        self.rows += _rows(shape, alpha, reynolds, n_crit).numel()
+        return self.aero(shape, alpha, reynolds, *(() if n_crit is None else (n_crit,)))
 
 
-def _rows(shape: Tensor, alpha: Tensor | float, reynolds: Tensor | float) -> torch.Size:
-    return torch.broadcast_shapes(shape.shape[:-1], torch.as_tensor(alpha).shape, torch.as_tensor(reynolds).shape)
+def _rows(shape: Tensor, *others: Tensor | float | None) -> torch.Size:
+    return torch.broadcast_shapes(shape.shape[:-1], *(torch.as_tensor(v).shape for v in others if v is not None))
 
 
 def _load(size: str) -> tuple[list[tuple[Tensor, ...]], Tensor, Tensor]:

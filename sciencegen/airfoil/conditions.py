@@ -6,6 +6,7 @@ the classical optimisers that the benchmark compares with.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from . import cst
-from .aero import NeuralFoil
+from .aero import Aero
 
 __all__ = ["DEFAULT_POINTS", "AtLift", "Point", "Requirements", "at_lift", "near_lift"]
 
@@ -65,6 +66,7 @@ class Requirements:
         thickness: least maximum thickness, chords.
         aft_thickness: least thickness at 90 % of the chord, chords.
         trailing_edge_angle: least, degrees.
+        trailing_edge_gap: least thickness of the trailing edge, chords.
         cm: lowest pitching moment about the quarter chord at any operating point (nose up is positive).
         confidence: NeuralFoil's least trust in itself at any operating point, 0 to 1.
         lift_slope: least growth of lift at any operating point, per degree; 0.11 in attached flow, falling to 0 at
@@ -76,6 +78,7 @@ class Requirements:
     thickness: float = 0.12
     aft_thickness: float = 0.014
     trailing_edge_angle: float = 6.0
+    trailing_edge_gap: float = 0.001
     cm: float = -0.133
     confidence: float = 0.9
     lift_slope: float = 0.09
@@ -84,6 +87,8 @@ class Requirements:
     def __post_init__(self) -> None:
         if not 0 < self.thickness < 0.4:
             raise ValueError(f"got a least thickness of {self.thickness:g}; expected 0 to 0.4 chords")
+        if not 0 <= self.trailing_edge_gap < 0.05:
+            raise ValueError(f"got a least trailing-edge gap of {self.trailing_edge_gap:g}; expected 0 to 0.05 chords")
         if not -1 < self.cm < 1:
             raise ValueError(f"got a lowest pitching moment of {self.cm:g}; expected -1 to 1")
         if not 0 <= self.slack <= 5:
@@ -94,7 +99,11 @@ class Requirements:
         aft = cst.thickness(shape, shape.new_tensor([AFT]))[..., 0]
         angle = torch.deg2rad(cst.trailing_edge_angle(shape) - self.trailing_edge_angle)
         return torch.stack([cst.max_thickness(shape) - self.thickness, aft - self.aft_thickness,
-                            cst.least_thickness(shape), angle, shape[..., 17]], dim=-1)
+                            cst.least_thickness(shape), angle, shape[..., -1] - self.trailing_edge_gap], dim=-1)
+
+    def opened(self, shape: Tensor) -> Tensor:
+        """``shape (*B, 18)``, its trailing edge no thinner than required."""
+        return torch.cat([shape[..., :-1], shape[..., -1:].clamp_min(self.trailing_edge_gap)], dim=-1)
 
     def flow_margins(self, cm: Tensor, confidence: Tensor, lift_slope: Tensor) -> Tensor:
         """``(*B, K)`` each to ``(*B, 3)``: the worst operating point's moment, confidence and slope of lift."""
@@ -139,7 +148,7 @@ def at_lift(polar: Tensor, alpha: Tensor, cl: Tensor) -> AtLift:
     return AtLift(angle, log_cd, cm, confidence, rise / (high[..., 4] - low[..., 4]))
 
 
-def near_lift(aero: NeuralFoil, shape: Tensor, alpha: Tensor, cl: Tensor, reynolds: Tensor
+def near_lift(aero: Callable[..., Aero], shape: Tensor, alpha: Tensor, cl: Tensor, reynolds: Tensor
               ) -> tuple[AtLift, Tensor, Tensor]:
     """An airfoil at a lift from one evaluation near it: :class:`AtLift`, the lift's gap, log drag's slope per degree.
 

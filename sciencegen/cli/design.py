@@ -28,10 +28,11 @@ Repeated = Annotated[tuple[str, ...], Parameter(negative="")]
 
 
 @design.command
-def airfoil(*, point: Repeated = POINTS, min_thickness: float = 0.12, min_cm: float = -0.133, count: Count = 64,
-            seed: Seed = 0, out: Out = Path("runs/airfoil"), verify: Literal["xfoil", "none"] = "xfoil",
-            objective: Path | None = None, reference: Path | None = None, model: Path | None = None,
-            device: Device = "cpu", overwrite: Overwrite = False, partial: Partial = False) -> None:
+def airfoil(*, point: Repeated = POINTS, min_thickness: float = 0.12, min_cm: float = -0.133,
+            min_edge_gap: float = 0.001, count: Count = 64, seed: Seed = 0, out: Out = Path("runs/airfoil"),
+            verify: Literal["xfoil", "none"] = "xfoil", objective: Path | None = None, reference: Path | None = None,
+            model: Path | None = None, device: Device = "cpu", overwrite: Overwrite = False, partial: Partial = False
+            ) -> None:
     """Design airfoils of least mean drag over several operating points.
 
     Parameters
@@ -42,8 +43,10 @@ def airfoil(*, point: Repeated = POINTS, min_thickness: float = 0.12, min_cm: fl
         Least maximum thickness, chords.
     min_cm
         Lowest pitching moment about the quarter chord (nose up is positive).
+    min_edge_gap
+        Least thickness of the trailing edge, chords.
     verify
-        Have the ten best confirmed by XFOIL, or not.
+        Have ten designs chosen that XFOIL confirms and that are far apart, or not.
     objective
         Python file with your own objective(shape, cd, cm, confidence): torch, positive, low is good. The file is run,
         with all your rights: read it first if it is somebody else's.
@@ -57,10 +60,11 @@ def airfoil(*, point: Repeated = POINTS, min_thickness: float = 0.12, min_cm: fl
     from ..studies.airfoil.study import AirfoilStudy, mean_drag
     from ..studies.objective import load_objective
 
-    asked = Asked.of("design airfoil", "airfoil", point=point, min_thickness=min_thickness, min_cm=min_cm, count=count,
-                     seed=seed, verify=verify, objective=objective, reference=reference, model=model, device=device)
+    asked = Asked.of("design airfoil", "airfoil", point=point, min_thickness=min_thickness, min_cm=min_cm,
+                     min_edge_gap=min_edge_gap, count=count, seed=seed, verify=verify, objective=objective,
+                     reference=reference, model=model, device=device)
     points = tuple(Point.parse(text) for text in point)
-    need = Requirements(thickness=min_thickness, cm=min_cm)
+    need = Requirements(thickness=min_thickness, cm=min_cm, trailing_edge_gap=min_edge_gap)
     wanted = "objective(shape (*B, 18), cd, cm, confidence (*B, K)) -> (*B,), positive, low is good"
     goal = mean_drag if objective is None else load_objective(objective, report.trial(len(points)), wanted, True)
     compared = None if reference is None else report.read_reference(reference)

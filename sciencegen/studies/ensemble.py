@@ -2,7 +2,8 @@
 
 Whatever is known of a design stands in one dataset, a row a design, in physical units. Three variables have a meaning
 to every stage: ``fun``, the objective by which designs are sorted (low is good); ``reason``, a text that says why a
-design is rejected, empty where it is not; ``seed``, its random stream. All others are the study's.
+design is rejected, empty where it is not; ``seed``, its random stream; ``place``, where a study has a better order than
+the objective's. All others are the study's.
 """
 
 from __future__ import annotations
@@ -68,10 +69,9 @@ class Ensemble:
         return self.samples["reason"].values == ""
 
     def best(self, count: int) -> np.ndarray:
-        """The numbers of the ``count`` best: not rejected first, of these the ``verified`` ones first, then by ``fun``.
-        """
-        verified = self.samples["verified"].values if "verified" in self.samples else self.good
-        return np.lexsort([self.samples["fun"].values, ~verified, ~self.good])[:count]
+        """The numbers of the ``count`` best: not rejected first, of these by ``place``, then by ``fun``."""
+        place = self.samples["place"].values if "place" in self.samples else np.zeros(len(self))
+        return np.lexsort([self.samples["fun"].values, place, ~self.good])[:count]
 
     def isel(self, rows: np.ndarray) -> Ensemble:
         """The designs of these numbers, in this order."""

@@ -16,11 +16,11 @@ __all__ = ["Objective", "angle_error", "limits", "log_of", "mean_drag", "named",
 Objective = Callable[..., Tensor]
 SHAPE_TOLERANCE, SHAPE_GAIN = (5e-4, 3e-4, 3e-4, 5e-3, 2e-4), (0.03, 0.01, 0.005, 0.1, 0.003)
 FLOW_TOLERANCE, FLOW_GAIN = (2e-3, 1e-2, 2e-3), (0.05, 0.1, 0.02)
-# Margins of the shape that the judge never forgives: sides that cross, an edge's gap below zero.
+# Margins of the shape that the judge never forgives: sides that cross, an edge thinner than asked.
 HARD = (False, False, True, False, True)
 LIFT = 2e-3  # by which a lift may be missed
 SHAPE_WORDS = ("too thin", "too thin at 90 % of the chord", "its sides cross", "too sharp a trailing edge",
-               "a trailing edge below zero")
+               "too thin a trailing edge")
 FLOW_WORDS = ("too low a pitching moment", "NeuralFoil is not confident", "too near stall")
 
 

@@ -16,12 +16,12 @@ from ...airfoil import Fit, cst, fit, read_dat, write_dat
 from ...files import replacing
 from ...result import Result
 from ...sample import Heun, karras
-from ...solvers.at_lift import VALUES, verify
+from ...solvers.at_lift import VALUES
 
 if TYPE_CHECKING:
     from .study import AirfoilStudy
 
-__all__ = ["baselines", "confirm", "files", "judged", "read_reference", "row", "trial", "verified", "warnings", "words"]
+__all__ = ["baselines", "files", "judged", "read_reference", "row", "trial", "verified", "warnings", "words"]
 
 BEST = 10  # designs that are written as outlines, and verified
 _AT_POINTS = {"alpha": ("angle of attack", "degree"), "cl": ("lift coefficient", "1"), "cd": ("drag coefficient", "1"),
@@ -72,35 +72,6 @@ def baselines(study: AirfoilStudy, count: int = 64) -> dict[str, xarray.Dataset]
     return found | {name: study.judge(fitted.shape.float()[None]).assign_attrs(fit_rms=fitted.rms)}
 
 
-def confirm(study: AirfoilStudy, samples: xarray.Dataset, best: int = BEST, progress: bool = True) -> xarray.Dataset:
-    """XFOIL's word on the best of ``samples``, and on more of them until ``best`` are verified at every point.
-
-    ``xfoil_cl, xfoil_cd, xfoil_cm, xfoil_alpha, xfoil_status (sample, point)`` and ``xfoil_fun (sample,)``, the
-    objective with XFOIL's drag and moment and NeuralFoil's confidence: NaN where XFOIL has no answer or was not asked.
-    ``verified (sample,)`` says which designs it confirms; the attribute ``message`` of ``xfoil_cd`` says it in words.
-    """
-    size, order = samples.sizes["sample"], np.argsort(samples["fun"].values, kind="stable")
-    values = {name: np.full((size, len(study.points)), np.nan) for name in VALUES}
-    status, fun, asked, message = np.full((size, len(study.points)), "", dtype=object), np.full(size, np.nan), 0, ""
-    while asked < min(size, 3 * best) and np.isfinite(fun).sum() < best:
-        rows = order[asked: asked + best]
-        shape, alpha, sure = (torch.tensor(samples[k].values[rows]) for k in ("shape", "alpha", "confidence"))
-        found = verify(shape, alpha, study.points, progress=progress)
-        cd, cm = (torch.tensor(found[k].values).to(shape) for k in ("cd", "cm"))
-        fun[rows] = study.objective(shape=shape, cd=cd, cm=cm, confidence=sure).numpy()
-        for name in VALUES:
-            values[name][rows] = found[name].values
-        status[rows], asked, message = found["status"].values, asked + len(rows), str(found.attrs["message"])
-        if (found["status"] == "missing").any():
-            break
-    sure = np.isfinite(values["cd"]).all(-1)
-    if sure.any():
-        message = f"{sure.sum()} of the {asked} designs that were asked for verified at every operating point"
-    told = {f"xfoil_{k}": (("sample", "point"), v, {"message": message}) for k, v in values.items()}
-    return xarray.Dataset({**told, "xfoil_status": (("sample", "point"), status), "xfoil_fun": ("sample", fun),
-                           "verified": ("sample", sure)})
-
-
 def verified(result: Result, best: int = BEST) -> xarray.Dataset | None:
     """What XFOIL said of the ``best`` designs, as :func:`sciencegen.solvers.at_lift.verify` says it; or None."""
     if "xfoil_cd" not in result.samples:
@@ -119,14 +90,14 @@ def judged(study: AirfoilStudy, result: Result) -> list[str]:
     """Who judged the designs, and what XFOIL said of the best, in sentences."""
     found = verified(result)
     told = "not asked, so nothing is verified by it" if found is None else found.attrs["message"]
-    return [f"{type(study.aero.aero).__name__}: judged every design.", f"XFOIL: {told}"]
+    return [f"{type(study.referee.aero).__name__}: judged every design.", f"XFOIL: {told}"]
 
 
 def warnings(result: Result, best: int = BEST) -> list[str]:
     """Which of the best designs XFOIL does not confirm."""
-    if "verified" not in result.samples:
+    if "confirmed" not in result.samples:
         return ["No second program confirmed the designs."]
-    sure = result.samples["verified"].values[:best]
+    sure = result.samples["confirmed"].values[:best]
     lost = [str(i + 1) for i in np.nonzero(~sure)[0]]
     return [f"XFOIL does not confirm design {', '.join(lost)}."] if lost else []
 

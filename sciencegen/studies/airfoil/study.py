@@ -6,15 +6,19 @@ r"""Airfoils for several operating points: compose and sample, refine by NeuralF
 2. *Refine.* The same energy of shapes, now with NeuralFoil's aerodynamics in place of the imagined polars: each
    sample descends at its own temperature, the warm ones near the prior and far apart, the cold ones near the optimum.
    Half as many again are sampled, and those dropped that are worst off after a few steps: beyond stall, or where
-   requirements cannot be met.
-3. *Solve.* The angle that carries each lift is solved for, drag and margins are taken there.
-4. *Verify*, where XFOIL is asked: the best designs are solved by it, and those that it confirms come first.
+   requirements cannot be met. NeuralFoil does not know to a tenth of lift where a laminar bucket ends, and an optimum
+   sits at that end. So a third of the designs each descend in the stream for which they are judged (a critical
+   amplification of 9), and in noisier ones (8, 7), where transition comes sooner: their buckets end beyond the lift.
+3. *Solve.* The angle that carries each lift is solved for, drag and margins are taken there, by a larger network.
+4. *Verify*, where XFOIL is asked: it says which margin was enough. Of the designs that it confirms, ten come first that
+   are far apart (:mod:`.choice`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +42,7 @@ from ...tasks import Problem
 from ..stages import Compose, Decode, Keep, Refine, Solve, Stage
 from ..study import PICTURE, Study
 from . import report
+from .choice import CANDIDATES, confirm
 from .constraints import Objective, angle_error, limits, log_of, mean_drag, named, rejected
 from .picture import draw
 from .prior import require_condition
@@ -48,6 +53,9 @@ PINNED, STIFFNESS = 0.01, 4.0
 WEIGHT, STEPS = 10.0, 40  # of the objective, and noise levels, while polars are imagined
 EARLY, LATE = 40, 100  # evaluations of each design before and after the worst are dropped
 COLDEST, WARMEST = 2000.0, 200.0  # inverse temperatures
+MARGINS = (9.0, 8.0, 7.0)  # critical amplifications at which designs are refined; 9 is the judge's
+SPARE = 1.25  # times as many as are asked for are refined to the end
+JUDGE = "xxxlarge"  # its drag of refined designs is off from XFOIL's by half as much as the default network's
 
 
 def compose(layout: Layout, energy: Energy, count: int) -> tuple[Layout, Energy]:
@@ -65,8 +73,9 @@ class AirfoilStudy(Study):
         points: operating points to serve.
         requirements: what every airfoil must keep to.
         objective: ``(shape (*B, 18), cd, cm, confidence (*B, K)) -> (*B,)``, positive, low is good.
-        aero: the referee, counting its evaluations.
-        verified: designs that XFOIL is to confirm, the best first.
+        aero: what designs are refined by, counting its evaluations.
+        referee: what judges them, counting its evaluations.
+        verified: designs that XFOIL is to confirm, and that are chosen to be far apart.
         reference: name and fitted shape of an airfoil to compare with.
 
     Raises:
@@ -79,6 +88,7 @@ class AirfoilStudy(Study):
     requirements: Requirements = Requirements()
     objective: Objective = mean_drag
     aero: Counted = field(default_factory=lambda: Counted(NeuralFoil()))
+    referee: Counted = field(default_factory=lambda: Counted(NeuralFoil(JUDGE)))
     verified: int = 0
     reference: tuple[str, Fit] | None = None
 
@@ -102,9 +112,9 @@ class AirfoilStudy(Study):
 
     @property
     def stages(self) -> Sequence[Stage]:
-        verify = [Decode(lambda samples: report.confirm(self, samples, self.verified))] if self.verified else []
-        return [self._compose(), Decode(self._trimmed, instead=True), self._refine(EARLY, cold), Keep(),
-                self._refine(LATE, temperatures), Solve(self._solved), *verify]
+        verify = [Decode(lambda samples: confirm(self, samples, self.verified))] if self.verified else []
+        return [self._compose(), Decode(self._trimmed, instead=True), self._refine(EARLY, cold), Keep(SPARE),
+                Decode(with_margins), self._refine(LATE, temperatures), Solve(self._solved), *verify]
 
     def _compose(self) -> Compose:
         """Shapes from the composed prior, guided by the polars that it imagines."""
@@ -118,26 +128,29 @@ class AirfoilStudy(Study):
                        limits(self.requirements))
 
     def _trimmed(self, samples: xarray.Dataset) -> xarray.Dataset:
-        """Shapes, and the angles at which their imagined polars carry the lifts."""
+        """Shapes, the angles at which their imagined polars carry the lifts, and the margin to begin with."""
         angle = at_lift(torch.tensor(samples["polar"].values), self.angles, self.lifts).alpha.clamp(-8, 16)
-        return xarray.Dataset({"shape": samples["shape"], "alpha": (("sample", "point"), angle.numpy())})
+        middle = np.full(len(angle), np.median(MARGINS), dtype=np.float32)
+        return xarray.Dataset({"shape": samples["shape"], "alpha": (("sample", "point"), angle.numpy()),
+                               "n_crit": ("sample", middle)})
 
     def _refine(self, evaluations: int, ladder: Any) -> Refine:
         """Shapes and angles down the energy, with NeuralFoil near the lifts in the place of imagined polars."""
-        layout = Layout(shape=self.layout.variables["shape"], alpha=Variable((len(self.points),), scale=2.0))
+        layout = Layout(shape=self.layout.variables["shape"], alpha=Variable((len(self.points),), scale=2.0),
+                        n_crit=Variable((), loc=9.0))
         prior = self.energy.marginal(self.layout["shape"]).on(layout["shape"])
-        problem = Problem(layout, prior, derive=lambda shape, alpha: self._near(shape, alpha))
+        problem = Problem(layout, prior, derive=lambda shape, alpha, n_crit: self._near(shape, alpha, n_crit))
         return Refine(problem, log_of(self.objective), ladder,
                       Annealed(torch.tensor([0.1, 0.01]), QuasiNewton(evaluations)),
                       [*limits(self.requirements, STIFFNESS), angle_error()])
 
-    def _near(self, shape: Tensor, alpha: Tensor) -> dict[str, Tensor]:
-        at, gap, slope = near_lift(self.aero, shape, alpha, self.lifts.to(shape), self.reynolds.to(shape))
+    def _near(self, shape: Tensor, alpha: Tensor, n_crit: Tensor) -> dict[str, Tensor]:
+        aero = partial(self.aero, n_crit=n_crit.detach()[..., None])  # without a gradient it stays what it is
+        at, gap, slope = near_lift(aero, shape, alpha, self.lifts.to(shape), self.reynolds.to(shape))
         return named(at._replace(log_cd=self.requirements.borne(at.log_cd, slope))) | {"gap": gap}
 
     def _solved(self, samples: xarray.Dataset) -> xarray.Dataset:
-        shape = torch.tensor(samples["shape"].values)
-        return self.judge(torch.cat([shape[:, :-1], shape[:, -1:].clamp_min(0)], dim=-1)).drop_vars("feasible")
+        return self.judge(self.requirements.opened(torch.tensor(samples["shape"].values))).drop_vars("feasible")
 
     @torch.no_grad()
     def judge(self, shape: Tensor) -> xarray.Dataset:
@@ -146,8 +159,8 @@ class AirfoilStudy(Study):
         ``feasible`` where every lift is carried and every requirement met (:func:`.constraints.rejected`), else
         ``reason`` says what is not.
         """
-        trim = drag_at_lift(self.aero, shape[:, None], self.lifts, self.reynolds, Search(coarse=29))
-        slope = near_lift(self.aero, shape, trim.alpha, self.lifts, self.reynolds)[0].lift_slope
+        trim = drag_at_lift(self.referee, shape[:, None], self.lifts, self.reynolds, Search(coarse=29))
+        slope = near_lift(self.referee, shape, trim.alpha, self.lifts, self.reynolds)[0].lift_slope
         fun = self.objective(shape=shape, cd=trim.cd, cm=trim.cm, confidence=trim.confidence)
         reason = rejected(self.requirements, shape, trim.cl - self.lifts, trim.cm, trim.confidence, slope)
         names = ("alpha", "cl", "cd", "cm", "confidence")
@@ -185,13 +198,26 @@ class AirfoilStudy(Study):
     def captions(self, result: Result) -> Mapping[str, str]:
         return {PICTURE: report.CAPTION}
 
+    @property
+    def evaluations(self) -> int:
+        """Rows of aerodynamics so far, refining and judging."""
+        return self.aero.rows + self.referee.rows
+
     def seconds(self, count: int) -> float:
-        return 6 + count * (0.08 + 0.08 * len(self.points)) + 2.0 * self.verified
+        points = len(self.points)
+        return 8 + count * (0.08 + 0.08 * points) + 0.6 * CANDIDATES * self.verified * points / 2
 
     def config(self) -> dict[str, object]:
-        told = {"points": [str(p) for p in self.points], "referee": repr(self.aero.aero),
-                "reference": self.reference and self.reference[0], "evaluations": self.aero.rows}
-        return {k: v for k, v in super().config().items() if k != "aero"} | told
+        told = {"points": [str(p) for p in self.points], "aero": repr(self.aero.aero),
+                "referee": repr(self.referee.aero), "reference": self.reference and self.reference[0],
+                "evaluations": self.evaluations}
+        return super().config() | told
+
+
+def with_margins(samples: xarray.Dataset) -> xarray.Dataset:
+    """:data:`MARGINS` in turn, best first, so that each is refined from starts as good and as cold."""
+    turns = np.resize(np.array(MARGINS, dtype=np.float32), samples.sizes["sample"])
+    return xarray.Dataset({"n_crit": ("sample", turns)})
 
 
 def cold(count: int) -> Tensor:
