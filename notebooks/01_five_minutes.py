@@ -31,7 +31,7 @@ from sciencegen.airfoil.conditions import Point, Requirements
 from sciencegen.exact import Gaussian
 from sciencegen.priors import zoo
 from sciencegen.result import Result
-from sciencegen.studies.airfoil import report
+from sciencegen.studies.airfoil import choice, report
 from sciencegen.studies.airfoil.picture import draw
 from sciencegen.studies.airfoil.study import AirfoilStudy, compose
 
@@ -143,7 +143,7 @@ again.samples.identical(result.samples)
 
 # %%
 best = result.samples.isel(sample=slice(3)).assign(fun=("sample", result.fun[:3]))
-verified = report.confirm(study, best, best=3)
+verified = choice.confirm(study, best, best=3)
 print(verified.xfoil_cd.attrs["message"])
 for i in range(best.sizes["sample"]):
     ours, theirs = 1e4 * result.fun[i], 1e4 * verified.xfoil_fun.values[i]

@@ -45,6 +45,11 @@ class QuasiNewton:
     repeats: int
     stride: float = 0.3
 
+    def check(self, energy: Energy, sigma: float) -> None:
+        """TypeError for a score-only energy."""
+        if not energy.exact:
+            raise score_only(energy)
+
     @torch.no_grad()
     def __call__(self, energy: Energy, x: Tensor, sigma: Tensor | float, noise: Streams | None = None
                  ) -> tuple[Tensor, Walk]:
@@ -52,8 +57,7 @@ class QuasiNewton:
 
         ``acceptance`` is the share of steps that went down; ``noise`` is not used.
         """
-        if not energy.exact:
-            raise score_only(energy)
+        self.check(energy, 0.0)
         sigma = level(sigma, x)
         at = energy.evaluate(x, sigma)
         inverse, share, went = self._fresh(at.score), torch.ones_like(at.value), torch.zeros_like(at.value)

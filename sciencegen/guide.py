@@ -36,7 +36,7 @@ class Tweedie(Energy):
         if not potential.exact:
             raise score_only(potential)
         self.prior, self.potential, self.backprop = prior, potential, backprop
-        self.exact = backprop and prior.exact
+        self.exact, self.exact_from = backprop and prior.exact, max(prior.exact_from, potential.exact_from)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         if not self.exact:

@@ -6,6 +6,7 @@ A few steps of a kernel at each level bring the samples back to the density that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -17,6 +18,8 @@ from .energy import Energy, Evaluation, level
 from .random import Streams
 
 __all__ = ["HMC", "Kernel", "Walk"]
+
+ROUNDING = 1e-6  # of a noise level in 32 bits
 
 
 class Walk(NamedTuple):
@@ -34,6 +37,9 @@ class Walk(NamedTuple):
 class Kernel(Protocol):
     """``(energy, x (*B, d), sigma) -> x, Walk``."""
 
+    def check(self, energy: Energy, sigma: float) -> None:
+        """TypeError or ValueError where the kernel cannot walk ``energy`` at ``sigma``, before anything is computed."""
+
     def __call__(self, energy: Energy, x: Tensor, sigma: Tensor | float, noise: Streams | None = None
                  ) -> tuple[Tensor, Walk]:
         """Walk ``x`` at noise level ``sigma``."""
@@ -49,7 +55,7 @@ class HMC:
     Arguments:
         step: leapfrog step in units of ``x``, a number or a function of sigma; it may be ``(d,)``, one a coordinate.
         leaps: leapfrog steps a proposal.
-        adjusted: accept or reject by Metropolis; needs an exact energy.
+        adjusted: accept or reject by Metropolis; needs an exact energy, at a level where its value is to be believed.
         repeats: proposals a call.
     """
 
@@ -58,13 +64,24 @@ class HMC:
     adjusted: bool = True
     repeats: int = 1
 
+    def check(self, energy: Energy, sigma: float) -> None:
+        """TypeError for a score-only energy if adjusted, ValueError for a level below its ``exact_from``."""
+        if not self.adjusted:
+            return
+        if not energy.exact:
+            raise TypeError(f"got {energy!r}, of which only the score is known; an adjusted kernel needs the energy: "
+                            "use HMC(..., adjusted=False), or exact terms (EnergyNet, Tweedie with backprop)")
+        if sigma < energy.exact_from * (1 - ROUNDING):
+            raise ValueError(f"got the noise level {sigma:.3g} and {energy!r}, whose learned value is to be believed "
+                             f"from {energy.exact_from:.3g} on; an adjusted kernel would accept and reject by its "
+                             f"errors: end the grid there, karras(steps, low={energy.exact_from:.3g}), or use HMC(..., "
+                             "adjusted=False)")
+
     @torch.no_grad()
     def __call__(self, energy: Energy, x: Tensor, sigma: Tensor | float, noise: Streams | None = None
                  ) -> tuple[Tensor, Walk]:
-        """``x (*B, d), sigma () or (*B, 1)`` to ``x``, :class:`Walk`; TypeError for a score-only energy if adjusted."""
-        if self.adjusted and not energy.exact:
-            raise TypeError(f"got {energy!r}, of which only the score is known; an adjusted kernel needs the energy: "
-                            "use HMC(..., adjusted=False), or exact terms (EnergyNet, Tweedie with backprop)")
+        """``x (*B, d), sigma () or (*B, 1)`` to ``x``, :class:`Walk`; errors as of :meth:`check`."""
+        self.check(energy, float(torch.as_tensor(sigma).min()) if energy.exact_from else math.inf)
         noise = noise or Streams.fresh(*x.shape[:-1]).to(x.device)
         sigma = level(sigma, x)
         step = self.step(sigma) if callable(self.step) else self.step

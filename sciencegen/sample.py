@@ -96,6 +96,8 @@ class Sampler(abc.ABC):
         """Yield ``(sigma, x, info)`` after each step and its correction; no graph is kept from step to step."""
         noise = Streams.fresh(*x.shape[:-1]) if seeds is None else Streams(_checked(seeds, len(x)))
         noise, state, before = noise.to(x.device), self.init(x), None
+        if self.corrector is not None:
+            self.corrector.check(energy, min((b for b in self.levels[1:] if b > 0), default=math.inf))
         for index, (a, b) in enumerate(itertools.pairwise(self.levels)):
             with torch.no_grad():
                 x, state, at = self.step(energy, x, a, b, state, noise.at(index), before)

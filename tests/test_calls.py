@@ -146,7 +146,7 @@ def test_what_a_sampler_costs(sampler, calls):
     run(model, run.start(3, 4))
     assert net.calls == calls
     net.rows.clear()
-    run = sampler(torch.cat([karras(7), torch.zeros(1)]), HMC(0.01, leaps=3, repeats=2))
+    run = sampler(torch.cat([karras(7, low=0.02), torch.zeros(1)]), HMC(0.01, leaps=3, repeats=2))
     run(model, run.start(3, 4))
     assert net.calls == calls - (sampler is Heun) - 7 + 7 * (1 + 2 * 3), "a step begins with the corrector's last score"
 
@@ -171,7 +171,7 @@ def guided():
 def test_no_graph_outlives_a_step(sampler):
     energy, x = guided()
     with Graph() as graph:
-        for _, x, info in sampler(karras(50, dtype=torch.float64), HMC(0.01)).path(energy, x):
+        for _, x, info in sampler(karras(50, low=0.02, dtype=torch.float64), HMC(0.01)).path(energy, x):
             assert len(graph) == 0
             assert not x.requires_grad
             assert not info.acceptance.requires_grad

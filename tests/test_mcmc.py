@@ -13,8 +13,12 @@ from oracles import chain, close, normal, within
 from sciencegen.energy import Potential, Residual
 from sciencegen.exact import Gaussian, Mixture
 from sciencegen.guide import Moments, Tweedie
+from sciencegen.layout import Layout
 from sciencegen.mcmc import HMC
+from sciencegen.nets.mlp import ScalarMLP
+from sciencegen.priors import EnergyNet
 from sciencegen.random import Streams
+from sciencegen.sample import Heun
 
 COUNT = 20000
 NOISE = Streams(torch.arange(COUNT))
@@ -239,3 +243,38 @@ def test_arguments_are_left_alone_and_precision_is_kept():
     assert y.dtype == info.acceptance.dtype == torch.float32
     y, info = HMC(0.5)(mixture(3), x.reshape(2, 2, 3), 0.3)
     assert (y.shape, info.acceptance.shape) == ((2, 2, 3), (2, 2))
+
+
+# --- learned values ----------------------------------------------------------------------------------------------
+
+def learned(lowest: float = 2e-3) -> EnergyNet:
+    return EnergyNet(ScalarMLP(3, 8, 1).double(), gaussian(3), lowest=lowest)
+
+
+def test_what_is_learned_says_from_which_level_on_its_value_is_to_be_believed():
+    net, view = learned(), Layout(u=(3,), v=(2,))["u"]
+    for energy in (net, 2.0 * net + bowl(), net.on(view), Tweedie(net, bowl())):
+        assert energy.exact_from == pytest.approx(0.02)
+    for energy in (net, 2.0 * net + bowl(), net.on(view)):
+        assert energy.lowest == 2e-3
+    assert bowl().exact_from == UNIT.exact_from == UNIT.lowest == 0.0
+
+
+@pytest.mark.parametrize("energy", [learned(), learned() + bowl()], ids=["net", "sum"])
+def test_an_adjusted_kernel_refuses_levels_at_which_a_learned_value_is_not_to_be_believed(energy):
+    x, told = normal(4, 3), r"got the noise level 0.019 and .* believed from 0.02 on.*karras\(steps, low=0.02\)"
+    with pytest.raises(ValueError, match=told):
+        HMC(0.01)(energy, x, 0.019)
+    with pytest.raises(ValueError, match=told):
+        HMC(0.01)(energy, x, torch.tensor([[1.0], [0.019], [1.0], [1.0]]).double())
+    HMC(0.01)(energy, x, torch.tensor(0.02))  # in 32 bits
+    HMC(0.01, adjusted=False)(energy, x, 0.002)
+
+
+def test_a_path_that_ends_too_low_is_refused_before_anything_is_computed():
+    energy, grid = learned(), torch.tensor([1.0, 0.1, 0.01, 0.0])
+    energy.net = None  # a call would fail
+    with pytest.raises(ValueError, match="got the noise level 0.01"):
+        Heun(grid, HMC(0.01))(energy, normal(2, 3))
+    with pytest.raises(TypeError, match="only the score"):
+        Heun(grid, HMC(0.01))(denoised(), normal(2, 3))

@@ -246,6 +246,9 @@ def test_annealing_follows_its_levels_to_the_last():
 
 def test_annealing_is_its_corrector_alone():
     class Halve:
+        def check(self, energy, sigma):
+            """It walks anything."""
+
         def __call__(self, energy, x, sigma, noise=None):
             return x / 2, Walk(energy.evaluate(x / 2, sigma), torch.ones(len(x)))
 

@@ -33,7 +33,8 @@ class Sum(Energy):
         terms = _joined(terms)
         self.weights = [w for w, _ in terms]
         self.energies = nn.ModuleList(e for _, e in terms)
-        self.exact = all(e.exact for e in self.energies)
+        self.exact, self.exact_from = all(e.exact for e in self.energies), max(e.exact_from for e in self.energies)
+        self.lowest = max(e.lowest for e in self.energies)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         return self.tell(x, sigma)[0]
@@ -104,7 +105,8 @@ class On(Energy):
 
     def __init__(self, energy: Energy, view: View) -> None:
         super().__init__()
-        self.energy, self.view, self.exact = energy, view, energy.exact
+        self.energy, self.view, self.lowest = energy, view, energy.lowest
+        self.exact, self.exact_from = energy.exact, energy.exact_from
         self.register_buffer("rows", view.rows, persistent=False)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:

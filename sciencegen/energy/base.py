@@ -38,9 +38,14 @@ class Energy(nn.Module, abc.ABC):
     """``E(x, sigma) = -log p_sigma(x) + const``: ``x (*B, d)``, ``sigma () or (*B, 1)`` to ``(*B,)``.
 
     ``exact`` says that :meth:`forward` is the energy whose gradient :meth:`score` is; a sum is exact if its terms are.
+    ``exact_from`` is the noise level from which on that value is to be believed: zero for closed forms; a network's has
+    an error that grows as the level falls. ``lowest``, the smallest level that a network was trained at and zero for
+    closed forms, is where a grid of noise levels had better end. Of both a sum's is the highest of its terms'.
     """
 
     exact: bool = True
+    exact_from: float = 0.0
+    lowest: float = 0.0
 
     @abc.abstractmethod
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:

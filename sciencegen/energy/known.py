@@ -34,7 +34,8 @@ class At(Energy):
         if not energy.takes(rows):
             raise TypeError(f"got {energy!r}, in which '{view}' is noised with the rest; expected it as given: "
                             "energy.given(view).at(view, value)")
-        self.energy, self.view, self.exact = energy, view, energy.exact
+        self.energy, self.view, self.lowest = energy, view, energy.lowest
+        self.exact, self.exact_from = energy.exact, energy.exact_from
         self.register_buffer("rows", rows, persistent=False)
         self.register_buffer("free", view.rest, persistent=False)
         self.register_buffer("value", value, persistent=False)

@@ -62,7 +62,7 @@ def solve(model: Model, objective: Callable[..., Tensor], constraints: Sequence[
     prior = model.energy.requires_grad_(False)
     high = ABOVE * float(prior.gaussian().variances.max()) ** 0.5
     return design(Problem(model.layout, prior), objective, strength / spread(model, objective),
-                  Multistep(karras(steps, LOW, max(high, 10 * LOW))), count, None, constraints,
+                  Multistep(karras(steps, max(LOW, prior.lowest), max(high, 10 * LOW))), count, None, constraints,
                   torch.arange(count) + seed * 2**20, device=device)
 
 

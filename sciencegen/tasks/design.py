@@ -107,6 +107,7 @@ class Terms(Energy):
         self.problem, self.objective, self.weight, self.constraints = problem, objective, weight, named(constraints)
         self.laws = problem.law()
         self.exact = self.laws is None or self.laws.exact
+        self.exact_from = 0.0 if self.laws is None else self.laws.exact_from
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         return self.tell(x, sigma)[0]

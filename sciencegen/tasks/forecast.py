@@ -132,7 +132,7 @@ def usual(prior: Energy, steps: int = STEPS) -> Sampler:
     """A sampler for windows of a prior: from well above its Gaussian's deviations down to what a finish resolves."""
     inside = prior.gaussian()
     high = 80.0 if inside is None else ABOVE * float(inside.variances.max()) ** 0.5
-    return Exponential(karras(steps, LOW, min(max(high, 10 * LOW), 80.0)))
+    return Exponential(karras(steps, max(LOW, prior.lowest), min(max(high, 10 * LOW), 80.0)))
 
 
 def chosen(prior: Energy, facts: Mapping[str, Any]) -> Sampler:

@@ -48,8 +48,10 @@ def levels(prior: Energy, steps: int, low: float = LOWEST, highest: float = math
 
     A start at level s forgets all but ``1 / (1 + (s / deviation)^2)`` of a direction's variance: one percent here. From
     below it, posterior means are pulled to the prior's and spreads come out too small. ``highest`` is a level that is
-    not gone beyond: of a network that matters, the highest that it was trained at.
+    not gone beyond: of a network that matters, the highest that it was trained at. The schedule ends at ``low``, or at
+    the lowest that the network was trained at.
     """
+    low = max(low, prior.lowest)
     known = prior.gaussian()
     high = TRAINED if known is None else ABOVE * float(known.variances.max()) ** 0.5
     return karras(steps, low, max(min(high, highest), 2 * low), dtype=dtype)
