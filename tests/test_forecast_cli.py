@@ -1,4 +1,4 @@
-"""`sciencegen forecast` and `score`: from a model and a file to scores, for others' forecasts too; refusals in words."""
+"""`sciencegen forecast` and `score`: from a model and a file to scores, of others' forecasts too; refusals in words."""
 
 import json
 
@@ -26,7 +26,7 @@ def space(cells: int) -> torch.Tensor:
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
-    """Run a command in a folder with a model (a Gaussian's) and a file of twelve runs of it: (exit status, out, err)."""
+    """Run a command in a folder with a model (a Gaussian's) and a file of twelve runs of it: (status, out, err)."""
     monkeypatch.chdir(tmp_path)
     layout = Layout(u=Variable((FRAMES, CELLS), loc=5.0, dims=("time", "x"), units="m",
                                coords={"time": STEP * np.arange(FRAMES), "x": np.arange(CELLS)}), nu=())

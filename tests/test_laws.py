@@ -86,7 +86,7 @@ WINDOWS = {"Gaussian": lambda: gaussian(3),
 def test_a_forecast_is_invariant_under_the_algebra(prior, spelling):
     """Of two windows: in the first ``c`` is drawn, in the second it is held."""
     energy, history = WINDOWS[prior](), torch.tensor([0.5], dtype=D)
-    first, second = (forecast(Problem(MOVING, e), history, 2, 4, None, Multistep(GRID), seeds=SEEDS, progress=False)
+    first, second = (forecast(Problem(MOVING, e), history, 2, 4, sampler=Multistep(GRID), seeds=SEEDS, progress=False)
                      for e in (energy, SPELLINGS[spelling](energy)))
     np.testing.assert_allclose(first.frames.u, second.frames.u, rtol=1e-9, atol=1e-9)
     assert first.nfev == second.nfev
