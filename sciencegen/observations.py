@@ -72,7 +72,7 @@ class Readings:
     def points(self, name: str, variable: Variable) -> Points:
         """The measurement of part ``name``; ValueError where a place is outside of its grid."""
         dims = variable.dims or tuple(f"{name}_{i}" for i in range(len(variable.shape)))
-        axes = [np.asarray(variable.coords.get(dim, np.arange(n)), float) for dim, n in zip(dims, variable.shape)]
+        axes = [np.array(variable.coords.get(dim, np.arange(n)), float) for dim, n in zip(dims, variable.shape)]
         long = np.array(variable.shape) > 1
         wide = [_widened(axis) for axis in axes if len(axis) > 1]
         if self.coordinates.shape[1] != len(wide):

@@ -1,0 +1,1 @@
+"""Assimilation beside exact answers and filters that know the equations."""
