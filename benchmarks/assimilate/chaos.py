@@ -27,7 +27,7 @@ INFLATIONS = (1.0, 1.01, 1.02, 1.05, 1.1)
 def chaotic(quick: bool, model: Model, members: int = 64) -> Iterator[dict[str, Any]]:
     """A row for the filter with the solver, for ours, and for interpolation."""
     system = KuramotoSivashinsky(CELLS)
-    frames, count = (80, 2) if quick else (FRAMES, 8)
+    frames, count = (80, 2) if quick else (FRAMES, 4)
     pool = system.draw(members, 0)["a"]
     deviation = float(pool.std())
     tuning, cases = drawn(system, 2 if quick else 4, frames, deviation, 1), drawn(system, count, frames, deviation, 2)

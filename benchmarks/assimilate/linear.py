@@ -33,7 +33,7 @@ def linear(quick: bool, members: int = 256) -> Iterator[dict[str, Any]]:
     priors = {"ours, exact prior": sg.Problem(layout, exact(system)),
               "ours, Gaussian of 100 trajectories": learned(system, layout, 100)}
     for sensors, noise, every in SETTINGS:
-        cases = list(drawn(system, 2 if quick else 8, sensors, noise, every))
+        cases = list(drawn(system, 1 if quick else 4, sensors, noise, every))
         for mode in ("smooth", "filter"):
             row = {"task": f"A1: {sensors} sensors, noise {noise}, every {every}", "mode": mode}
             referee = over(cases, partial(exactly, system, mode, members))

@@ -37,9 +37,9 @@ SETTINGS = {"lo": (8, 0.05), "hi": (1, 0.25)}
 
 def lorenz(quick: bool, out: Path, members: int = 256) -> Iterator[dict[str, Any]]:
     """A row for each setting: the referee, another run of it, and ours by each method."""
-    model = prior(out, 200 if quick else 6000)
-    pool = paths(400 if quick else 4000, 1, 7)[:, -1]
-    count = 2 if quick else 16
+    model = prior(out, 200 if quick else 4000)
+    pool = paths(100 if quick else 1000, 20, 7).flatten(0, 1)
+    count = 1 if quick else 3
     for name, (every, noise) in SETTINGS.items():
         cases = list(drawn(count, every, noise))
         row = {"task": f"A2: Lorenz 1963, {name}", "mode": "smooth"}

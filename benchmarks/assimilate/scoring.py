@@ -52,8 +52,8 @@ def scored(members: Tensor, truth: Tensor, since: int = 0) -> dict[str, float]:
     """Sums over frames from ``since`` on and over numbers, as means; of members ``(M, T, n)``."""
     members, truth = members[:, since:], truth[since:]
     error = (members.mean(0) - truth).square().mean()
-    return {"square": float(error), "crps": float(metrics.crps(members, truth).mean()), "spread": float(members.var(0).mean()),
-            "coverage": float(metrics.coverage(members, truth))}
+    return {"square": float(error), "crps": float(metrics.crps(members, truth).mean()),
+            "spread": float(members.var(0).mean()), "coverage": float(metrics.coverage(members, truth))}
 
 
 def together(rows: Sequence[dict[str, float]]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from .sweeps import Draws
 __all__ = ["draws_of", "start_of", "told"]
 
 LARGEST = 4096  # numbers of a window of which a dense covariance is made
+LOWER = (0.5, 0.15)  # of the conditional Gaussian's largest deviation: levels at which a mean is made better
 ROWS = 2**22  # numbers in the states that are drawn at once
 
 
@@ -102,23 +103,29 @@ def _drawn(prior: Energy, exact: Gaussian | None, sampler: Sampler, size: int, n
 
 def _mean(prior: Energy, known: View, sampler: Sampler, places: Tensor, like: Tensor
           ) -> Callable[[Tensor], Tensor] | None:
-    """The conditional mean, Tweedie's at the highest noise level; None of a prior that is not trained by scores."""
+    """The conditional mean, Tweedie's; None of a prior that is not trained by scores."""
     try:
         given = prior.given(known)
     except (TypeError, ValueError):
         return None
 
     def mean(shared: Tensor) -> Tensor:
-        found = []
-        for value in shared.to(like).split(max(ROWS // known.size, 1)):
-            energy = given.at(known, value)
-            around = energy.gaussian()
-            with torch.no_grad():
-                x = value.new_zeros(len(value), len(known.rest)) if around is None else around.center
-                found.append(energy.mean(x, sampler.levels[0]))
+        found = [_refined(given.at(known, value), value, len(known.rest), sampler.levels[0])
+                 for value in shared.to(like).split(max(ROWS // known.size, 1))]
         return torch.cat(found).double().cpu()[:, places]
 
     return mean
+
+
+def _refined(energy: Energy, value: Tensor, size: int, highest: float) -> Tensor:
+    """Tweedie's mean at the highest level, then of that mean at lower ones, where a network's error is smaller."""
+    around = energy.gaussian()
+    x = value.new_zeros(len(value), size) if around is None else around.center
+    wide = 1.0 if around is None else float(around.variances.max()) ** 0.5
+    with torch.no_grad():
+        for level in (highest, *(share * wide for share in LOWER if share * wide < highest)):
+            x = energy.mean(x, level)
+    return x
 
 
 def _like(prior: Energy) -> Tensor:
