@@ -21,7 +21,7 @@ from ..problem import Problem
 from ..sample import Sampler
 from .chains import Chain, framed
 from .doors import check_count, check_whole
-from .forecast import usual
+from .forecast import chosen, usual
 from .histories import Times, known_of, labelled
 from .particles import Particles
 from .sampling import counted, versions
@@ -56,7 +56,7 @@ def assimilate(model: Model | Problem, observations: Observations, horizon: int,
         history: frames before the horizon's first, one for all or one of each member (of an earlier filter, or of a
             climatology); by default the first window is drawn from the prior.
         method: how members are updated: :class:`Kalman`, or :class:`Particles`; what suits the prior unless given.
-        sampler: of a window; one that suits the prior unless given.
+        sampler: of a window; the one that was best in training, else one that suits the prior, unless given.
         memory: frames that a window is told of the one before; what the model says, else up to half a window.
         seeds: ``(members,)``, one random stream each; fresh ones by default.
         device: where the prior runs; its own unless given.
@@ -77,9 +77,10 @@ def assimilate(model: Model | Problem, observations: Observations, horizon: int,
     check_count(members, problem.size)
     seeds = torch.randint(0, 2**62, (members,)) if seeds is None else _seeds(seeds, members)
     start = None if known is None else start_of(window, known, members)
-    sampler, began = sampler or usual(problem.prior), time.perf_counter()
+    whole, sampler = sampler or usual(problem.prior), sampler or chosen(problem.prior, facts)
+    began = time.perf_counter()
     with counted(problem.prior) as calls:
-        made = method(chain, sights, draws_of(problem, chain, window, sampler, seeds, start), mode == "smooth")
+        made = method(chain, sights, draws_of(problem, chain, window, sampler, whole, seeds, start), mode == "smooth")
     frames = _frames(chain, made.states)
     return Forecast(
         frames=frames, history=frames.isel(time=slice(0)), weights=np.zeros((1, members)), status=0,

@@ -60,9 +60,12 @@ def start_of(chain: Chain, known: Known, members: int) -> Tensor:
     return (torch.cat(pieces, -1) - layout.loc[rows].cpu()) / layout.scale[rows].cpu()
 
 
-def draws_of(problem: Problem, chain: Chain, window: Chain, sampler: Sampler, seeds: Tensor, start: Tensor | None
-             ) -> Draws:
-    """The draws for the windows of ``chain``, which are the first frames of the prior's, those of ``window``."""
+def draws_of(problem: Problem, chain: Chain, window: Chain, sampler: Sampler, whole: Sampler, seeds: Tensor,
+             start: Tensor | None) -> Draws:
+    """The draws for the windows of ``chain``, which are the first frames of the prior's, those of ``window``.
+
+    ``sampler`` draws what comes next, ``whole`` a first window.
+    """
     prior, keep = problem.prior, _kept(window, chain)
     exact = prior.closed() if chain is window else None
     inside = exact if exact is not None else prior.gaussian()
@@ -84,7 +87,7 @@ def draws_of(problem: Problem, chain: Chain, window: Chain, sampler: Sampler, se
         if start is not None:
             return _joined(chain, start, forward(start, -1))
         some, size = max(ROWS // window.known.size, 1), window.known.size
-        pieces = [_drawn(prior, exact, sampler, size, Streams(s), like) for s in noise.seeds.split(some)]
+        pieces = [_drawn(prior, exact, whole, size, Streams(s), like) for s in noise.seeds.split(some)]
         return torch.cat(pieces).double().cpu()[:, keep]
 
     center, cov = (None, None) if closed is None else (closed.mean, closed.whole)
