@@ -110,7 +110,7 @@ def test_columns_that_are_missing_are_named(run, tmp_path):
 
 
 def test_moment_matching_stays_finite_on_windows_less_their_overlaps():
-    """There Tweedie's covariance is not positive: the curvature is above one at middle levels, and the guard bears it."""
+    """Tweedie's covariance is not positive there: the curvature is above one at middle levels; the guard bears it."""
     layout = Layout(u=Variable((8, 1), dims=("time", "x"))).grown("u", length=20)
     energy = compose.chain(Gaussian(torch.zeros(8).double(), walk_cov(8)), layout, 4)
     sigma = 1.0
