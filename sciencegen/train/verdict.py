@@ -36,16 +36,18 @@ class Verdict:
     Attributes:
         network, gaussian: errors, one for the identity.
         rows: which rows: test rows, else validation rows.
+        margin: share of the Gaussian's error by which a network has to be better.
     """
 
     network: float | None = None
     gaussian: float | None = None
     rows: str = ""
+    margin: float = 0.0
 
     @property
     def better(self) -> bool:
         """Whether the network is to be used: it is better than its Gaussian, or nobody can know."""
-        return self.network is None or self.network < self.gaussian
+        return self.network is None or self.network < (1 - self.margin) * self.gaussian
 
     @property
     def words(self) -> str:

@@ -45,6 +45,7 @@ __all__ = ["applies", "base", "given_error", "judged", "sampled", "suit"]
 
 JOINT = 0.1  # share of the rows that teach the joint
 NOISE, MEANS = 0.005, 0.5  # of contexts
+MARGIN = 0.01  # by which a network has to be better than the best Gaussian, which is drawn without a call
 TRIAL, ROWS = 300, 256  # steps of a trial, and rows that are denoised
 STARTS, MEMBERS, FRAMES = 16, 8, 32  # of validation roll-outs
 NEAR, NOTHING = 1.01, 1e-3  # how near to the least CRPS, in units of the layout, fewer calls are as good
@@ -104,7 +105,7 @@ def judged(network: Energy, gaussian: Energy, states: Data, how: Training) -> Ve
         if len(rows):
             held = _some(rows, network, states)
             errors = [given_error(one, held, view, knots(how.levels)) for one in (network, gaussian)]
-            return Verdict(errors[0], errors[1], name)
+            return Verdict(errors[0], errors[1], name, MARGIN)
     return Verdict()
 
 
