@@ -117,7 +117,7 @@ class Weighted(Measurement):
     def _index(self, places: Tensor, shape: Sequence[int]) -> Tensor:
         """Places ``(n, k)`` in units of the grid's index; ValueError outside of it."""
         if self.axes is not None:
-            grid = [torch.as_tensor(axis, dtype=torch.float64) for axis in self.axes]
+            grid = [torch.tensor(np.asarray(axis), dtype=torch.float64) for axis in self.axes]  # they may be read-only
             if [len(axis) for axis in grid] != list(shape):
                 raise ValueError(f"got axes of {[len(a) for a in grid]} coordinates for '{self.name}' of shape "
                                  f"{tuple(shape)}; expected one coordinate a grid point")
