@@ -21,7 +21,8 @@ LEARNED = ("network", "the same", "CRPS", "EDM", "SDA")
 LINES = [Line("Forecast a linear stochastic field, 16 frames ahead", "CRPS over the exact one", "F1, 16 frames",
               "crps/exact", ("ours, ancestral",), ("linear by wave number",), LEARNED, ("exact",)),
          Line("Forecast the Kuramoto-Sivashinsky equation from starts 10 % wrong, t = 20", "CRPS",
-              "start error 10 %, 40 frames", "crps", ("ours, ancestral",), ("solver, 3/8",), LEARNED,
+              "F2, 40 frames ahead: Kuramoto-Sivashinsky, length 22, start error 10 %", "crps", ("ours, ancestral",),
+              ("solver, 3/8",), LEARNED,
               ("perfect model",)),
          Line("How long a roll-out of Kuramoto-Sivashinsky is right", "time units", "F2, roll-out", "correlated",
               ("ours, ancestral",), ("solver, 3/8",), LEARNED, ("solver, half",), high=True)]
