@@ -1,4 +1,4 @@
-"""Rows of trained networks, all by ``sg.train`` and ``sg.forecast``, with one network and one budget.
+"""Rows of trained networks, all by the package's loop and ``sg.forecast``, with one network and one budget.
 
 The network is the package's residual one, of equal width; its state is a pair of frames. The rivals' Gaussian is a step
 of persistence: the next frame is the last one and an increment of one variance, which is what the field trains. A
@@ -25,7 +25,7 @@ from sciencegen.priors.contexts import Context
 from sciencegen.recipe import Recipe
 from sciencegen.sample import Multistep, Sampler, karras
 from sciencegen.states import States
-from sciencegen.train import Levels, Training, train
+from sciencegen.train import Levels, Training
 from sciencegen.train.fit import fit
 
 from ..common import whole
@@ -74,7 +74,7 @@ class Trained(Row):
             steps, each = steps_for(states, how, self.share * task.seconds)
             whole(facts, lambda new: new.write_text(json.dumps({"steps": steps, "training": steps * each})))
         known = json.loads(facts.read_text())
-        self.model = Model.load(path / "model") if (path / "model").is_dir() else train(
+        self.model = Model.load(path / "model") if (path / "model").is_dir() else fitted(
             states, replace(how, steps=known["steps"]), path)
         return {**known, "parameters": sum(p.numel() for p in self.model.energy.net.parameters())}
 
@@ -146,6 +146,18 @@ def network(states: States, width: int, **more: Any) -> Recipe:
     return Recipe("sciencegen.nets.residual.FieldResNet", {
         "shapes": [list(shape)], "axes": [[-1, *range(len(shape) - 1)]], "grid": list(shape[1:]),
         "periodic": [True] * (len(shape) - 1), "width": width, "kernel": 5 if len(shape) == 2 else 3, **more})
+
+
+def fitted(states: States, how: Training, path: Path) -> Model:
+    """The network after its steps, whatever it is worth beside its Gaussian; goes on where it was stopped."""
+    marginals, given = how.views(states.layout)
+    torch.manual_seed(how.seed)
+    prior = how.kind(how.net.build(), how.gaussian, marginals, how.levels.low, given)
+    found = fit(prior, states.train, path, how.steps, held_out=states.valid, batch=how.batch, levels=how.levels,
+                shares=how.shares, seed=how.seed)
+    model = Model(states.layout, found.prior, how.net, training={"steps": how.steps})
+    model.save(path / "model")
+    return model
 
 
 def steps_for(states: States, how: Training, seconds: float) -> tuple[int, float]:
