@@ -161,8 +161,8 @@ def _merged(sights: list[Sight]) -> Sight:
     """What several frames see, as one."""
     width = max(s.read.index.shape[1] for s in sights)
     wide = lambda v: torch.nn.functional.pad(v, (0, width - v.shape[1]))
-    read = Sparse(*(torch.cat([wide(getattr(s.read, k)) for s in sights]) for k in ("index", "weight")),
-                  sights[0].read.size)
+    index, weight = (torch.cat([wide(getattr(s.read, name)) for s in sights]) for name in ("index", "weight"))
+    read = Sparse(index, weight, sights[0].read.size)
     which, value, noise = (torch.cat([getattr(s, k) for s in sights]) for k in ("which", "value", "noise"))
     return Sight(sights[0].frame, which, read, value, noise)
 
