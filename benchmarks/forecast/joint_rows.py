@@ -69,7 +69,8 @@ def judged(mine: Sequence[Posterior], right: Sequence[Posterior]) -> dict[str, f
     off = torch.stack([(m.mean - r.mean) / r.deviation for m, r in zip(mine, right)])
     ratio = torch.stack([m.deviation / r.deviation for m, r in zip(mine, right)])
     each = zip(("c", "nu"), off.abs().mean(0), off.square().mean(0).sqrt(), ratio.mean(0))
-    return {f"{k} {word}": float(v) for k, *values in each for word, v in zip(("off", "off rms", "deviation"), values)}
+    words = ("off", "off rms", "deviation")
+    return {f"{k} {word}": float(v) for k, *values in each for word, v in zip(words, values)} | {"n": len(off)}
 
 
 def keep(path: Path, members: Tensor, truth: Tensor, posteriors: Sequence[Posterior]) -> None:
@@ -87,14 +88,15 @@ def tables(found: Sequence[dict[str, Any]]) -> Iterator[Table]:
     """A line a row: distances and ratios by parameter, CRPS over that of the exact mixture by lead."""
     made = Table(title=f"J1: unknown speed c and viscosity nu, from {SEEN} frames")
     columns = [f"{k} {word}" for k in ("c", "nu") for word in ("off", "off rms", "deviation")]
-    for name in ("row", *columns, *(f"crps/exact, {m} ahead" for m in LEADS), "training CPU s", "parameters"):
+    for name in ("row", *columns, *(f"crps/exact, {m} ahead" for m in LEADS), "training CPU s", "parameters",
+                 "n", "seeds"):
         made.add_column(name, justify="left" if name == "row" else "right")
     for name in dict.fromkeys(answer["row"] for answer in found):
         several = [answer for answer in found if answer["row"] == name]
         read = [[answer[column] for answer in several] for column in columns]
         read += [[answer.get("crps/exact", {}).get(str(m), 1.0) for answer in several] for m in LEADS]
         cost = [f"{several[0][k]:,.0f}" if k in several[0] else "-" for k in ("training", "parameters")]
-        made.add_row(name, *map(said, read), *cost)
+        made.add_row(name, *map(said, read), *cost, str(several[0]["n"]), str(len(several)))
     yield made
 
 
