@@ -108,7 +108,8 @@ def _lines(figure: Any, rows: Mapping[str, xarray.DataArray], known: xarray.Data
             color = {"truth": "k", "mean": COLORS[0]}.get(name, COLORS[1])
             width = 0.7 if name.startswith("member") else 1.4
             axis.plot(time[: len(value)], value, color=color, linewidth=width, label=name)
-    axis.axvline(_coordinate(known, "time")[-1], **BORDER)
+    for border in _coordinate(known, "time")[-1:]:
+        axis.axvline(border, **BORDER)
     axis.set(xlabel="time", ylabel=f"{ahead.name} {ahead.attrs.get('units', '')}".strip())
     axis.legend(ncols=5)
     return axis
@@ -120,7 +121,8 @@ def _strips(figure: Any, rows: Mapping[str, xarray.DataArray], known: xarray.Dat
     for axis, (name, value) in zip(axes, rows.items()):
         look = {"cmap": "magma", "vmin": 0} if name == "spread" else {"vmin": low, "vmax": high}
         shown = axis.pcolormesh(place, time[: len(value)], np.asarray(value), shading="nearest", **look)
-        axis.axhline(_coordinate(known, "time")[-1], **BORDER)
+        for border in _coordinate(known, "time")[-1:]:
+            axis.axhline(border, **BORDER)
         axis.set(title=name, xlabel=ahead.dims[-1])
         if name in ("mean", "spread"):
             figure.colorbar(shown, ax=axis, location="bottom", label=ahead.attrs.get("units", ""))
@@ -130,7 +132,8 @@ def _strips(figure: Any, rows: Mapping[str, xarray.DataArray], known: xarray.Dat
 
 def _maps(figure: Any, rows: Mapping[str, xarray.DataArray], known: xarray.DataArray, ahead: xarray.DataArray) -> Any:
     first, count = known.sizes["time"] - 1, ahead.sizes["time"]
-    times = [first, *(first + 1 + np.unique(np.linspace(0, count - 1, SHOWN - 1).round().astype(int)))]
+    later = first + 1 + np.unique(np.linspace(0, count - 1, SHOWN - 1).round().astype(int))
+    times = [first, *later] if first >= 0 else list(later)
     axes, (low, high) = figure.subplots(len(rows), len(times), squeeze=False), _limits(rows)
     for line, (name, value) in zip(axes, rows.items()):
         look = {"cmap": "magma", "vmin": 0, "vmax": float(value.max()) or 1.0} if name == "spread" else {
@@ -141,7 +144,8 @@ def _maps(figure: Any, rows: Mapping[str, xarray.DataArray], known: xarray.DataA
                 shown = axis.imshow(np.asarray(value[at]).T, origin="lower", **look)
         figure.colorbar(shown, ax=list(line), shrink=0.8)
         line[0].set_ylabel(name)
-        line[1].spines["left"].set(**BORDER)
+        if first >= 0:
+            line[1].spines["left"].set(**BORDER)
     for axis, at in zip(axes[0], times):
         axis.set_title("known" if at == first else f"frame +{at - first}")
     return axes

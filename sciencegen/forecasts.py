@@ -22,7 +22,7 @@ from .files.child import in_child
 __all__ = ["Forecast"]
 
 ROWS = ("sample", "member")
-SCORES = ("crps", "error", "spread", "spread_skill", "coverage")
+SCORES = ("crps", "error", "spread", "spread_skill", "coverage", "energy_score")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ class Forecast:
 
         ``crps`` and ``error``, the root mean square of the members' mean, are in the part's unit; ``spread`` is what
         the error would be if the truth were one more member, and ``spread_skill`` their ratio; ``coverage`` is the
-        share of numbers inside the central ``level`` interval, NaN for too few members.
+        share of numbers inside the central ``level`` interval, NaN for too few members; ``energy_score`` is of whole
+        frames, in their 2-norm.
 
         Arguments:
             truth: what came: a data set or a dictionary of arrays ``(sample, time, ...)``, the horizon's frames last.
@@ -104,7 +105,6 @@ class Forecast:
             raise ValueError(f"got a truth of '{members.name}' of shape {tuple(np.shape(truth))}; expected "
                              f"{tuple(samples.shape[1:])}, samples, frames and the part's axes, or more frames before")
         shares, enough = self.shares(), (len(samples) + 1) * (1 - level) / 2 > 1 - 1e-9
-        shares = None if shares is None else shares.reshape(*shares.shape, *[1] * (samples.ndim - 3))
         rows = [_lead(samples[:, :, t], wanted[:, t], shares, level if enough else None)
                 for t in range(samples.shape[2])]
         return xarray.DataArray(np.array(rows).T, {"score": list(SCORES)}, ("score", "time"),
@@ -134,7 +134,8 @@ class Forecast:
             return known, ahead, None
         came = np.asarray(truth[name])
         came = came[sample] if came.ndim == ahead.ndim else came
-        before = known.isel(member=0).values[: max(known.sizes["time"] + ahead.sizes["time"] - len(came), 0)]
+        frames = known.sizes["time"] + ahead.sizes["time"]
+        before, came = known.isel(member=0).values[: max(frames - len(came), 0)], came[-frames:]
         return known, ahead, xarray.DataArray(np.concatenate([before, came]), dims=ahead.dims[1:])
 
     def save(self, path: str | os.PathLike) -> Path:
@@ -191,8 +192,10 @@ def _lead(samples: torch.Tensor, truth: torch.Tensor, shares: torch.Tensor | Non
     """The scores of one lead; NaN for those that need two members, or more for the coverage."""
     error = (metrics.mean(samples, shares) - truth).square().mean().sqrt()
     if len(samples) < 2:
-        return [(samples[0] - truth).abs().mean().item(), error.item(), math.nan, math.nan, math.nan]
+        return [(samples[0] - truth).abs().mean().item(), error.item(), *[math.nan] * (len(SCORES) - 2)]
     skill = metrics.spread_skill(samples, truth, shares)
     cover = math.nan if level is None or shares is not None else metrics.coverage(samples, truth, level).item()
     return [metrics.crps(samples, truth, shares).mean().item(), error.item(), (skill * error).item(), skill.item(),
-            cover]
+            cover, metrics.energy_score(samples.flatten(2) if samples.ndim > 2 else samples[..., None],
+                                        truth.flatten(1) if truth.ndim > 1 else truth[..., None], 1,
+                                        shares).mean().item()]

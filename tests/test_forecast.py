@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib import pyplot
+from PIL import Image
 
 from oracles import chain
 from sciencegen.compose import chain as windows_less_overlaps
@@ -193,3 +195,34 @@ def test_scores_find_a_forecast_that_spreads_too_much_or_too_little():
         assert (abs(scores.u.sel(score="crps") / exact - 1) < 0.15).all()
         covered = float(scores.u.sel(score="coverage").mean())
         assert abs(covered - 0.9) < 0.03 if stretch == 1 else abs(covered - 0.9) > 0.025
+
+
+def test_a_tilted_forecast_scores_by_its_weights_as_one_that_is_not():
+    """Members that are drawn high are no worse, once each counts for what it is; without weights they are."""
+    space = torch.eye(3, dtype=D) + 0.5
+    layout = Layout(u=Variable((4, 3), dims=("time", "x")))
+    problem = Problem(layout, Gaussian(torch.zeros(12, dtype=D), torch.kron(chain(4, 0.9), space)))
+    history, truth = torch.ones(1, 3, dtype=D), {"u": np.zeros((1, 2, 3))}
+    high = forecast(problem, history, 2, 2048, objective=lambda u: -u[:, -1].sum(-1), weight=0.4,
+                    seeds=torch.arange(2048), progress=False)
+    plain = forecast(problem, history, 2, 2048, seeds=torch.arange(2048), progress=False).scores(truth).u
+    bare = Forecast(high.frames, high.history, 0 * high.weights, 0, "", 0, high.seeds).scores(truth).u
+    assert float(bare.sel(score="crps")[-1] - plain.sel(score="crps")[-1]) > 0.1
+    for name in ("crps", "energy_score", "error", "spread"):
+        np.testing.assert_allclose(high.scores(truth).u.sel(score=name), plain.sel(score=name), rtol=0.1)
+
+
+def test_a_forecast_is_drawn_and_filmed_whatever_axes_it_has(tmp_path):
+    for shape in ((), (6,), (4, 4)):
+        dims = ("time", "x", "y")[: 1 + len(shape)]
+        size = int(np.prod(shape))
+        layout = Layout(u=Variable((3, *shape), dims=dims))
+        cov = torch.kron(chain(3, 0.9), torch.eye(size, dtype=D))
+        found = forecast(Problem(layout, Gaussian(torch.zeros(3 * size, dtype=D), cov)), torch.zeros(1, *shape), 2, 3,
+                         progress=False)
+        _, axes = found.plot({"u": np.zeros((1, 3, *shape))})
+        assert {line.get_label() for line in axes["scores"].lines} == {"error", "spread", "crps"}
+        pyplot.close("all")
+    found.film(tmp_path / "film.gif")
+    with Image.open(tmp_path / "film.gif") as film:
+        assert film.n_frames == 3

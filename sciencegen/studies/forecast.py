@@ -127,9 +127,10 @@ def table(found: Forecast, scores: xarray.Dataset) -> list[Table]:
 
 
 def _cells(scores: xarray.DataArray) -> dict[str, str]:
-    crps, error, spread, skill, coverage = (float(v) for v in scores.values)
-    return {"CRPS": f"{crps:.4g}", "error": f"{error:.4g}", "spread": f"{spread:.4g}",
-            "spread / error": f"{skill:.3f}", "90 % intervals hold": f"{100 * coverage:.1f} %"}
+    value = {str(name): float(scores.sel(score=name)) for name in scores["score"].values}
+    return {"CRPS": f"{value['crps']:.4g}", "error": f"{value['error']:.4g}", "spread": f"{value['spread']:.4g}",
+            "spread / error": f"{value['spread_skill']:.3f}",
+            "90 % intervals hold": f"{100 * value['coverage']:.1f} %"}
 
 
 def report(model: Model, found: Forecast, scores: xarray.Dataset | None) -> Report:
