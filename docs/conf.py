@@ -64,7 +64,7 @@ def block(translator, node: nodes.math_block) -> None:
     """A formula of its own, in the same way; lines that align as a table."""
     text = node.astext().strip()
     aligned = f"\\begin{{align}}{text}\\end{{align}}" if "\\\\" in text or "&" in text else text
-    translator.body.append(f'<div class="math">{tex2mathml(aligned, as_block=True)}</div>')
+    translator.body.append(f'<div class="formula">{tex2mathml(aligned, as_block=True)}</div>')
     raise nodes.SkipNode
 
 
@@ -75,7 +75,13 @@ def generate(app: Sphinx) -> None:
     gallery_pages.write(HERE, HERE.parent / "notebooks")
 
 
+def untold(app: Sphinx, what: str, name: str, member: object, skip: bool, options: object) -> bool | None:
+    """Leave out fields of which Python alone says something: "Alias for field number 0"."""
+    return True if (getattr(member, "__doc__", None) or "").startswith("Alias for field number") else None
+
+
 def setup(app: Sphinx) -> None:
     """Sphinx's door."""
     app.add_html_math_renderer("mathml", (inline, None), (block, None))
+    app.connect("autodoc-skip-member", untold)
     app.connect("builder-inited", generate, priority=1)
