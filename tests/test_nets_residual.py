@@ -72,6 +72,22 @@ def test_a_finer_part_shifts_with_the_grid():
     close(net(shifted(u), c, keep), shifted(net(u, c, keep)), 1e-12)
 
 
+def test_with_patches_shifts_by_whole_patches_commute_and_others_do_not():
+    form = {"shapes": [(2, 12)], "axes": [(-1, 0)], "grid": (12,), "periodic": (True,), "patch": 3}
+    net, (u, c, keep) = built(form), told(form)
+
+    def shifted(x, by):
+        return x.reshape(-1, 2, 12).roll(by, -1).flatten(1)
+
+    close(net(shifted(u, 3), c, keep), shifted(net(u, c, keep), 3), 1e-12)
+    assert float((net(shifted(u, 1), c, keep) - shifted(net(u, c, keep), 1)).detach().abs().max()) > 1e-3
+
+
+def test_patches_that_do_not_fit_the_grid_are_refused():
+    with pytest.raises(ValueError, match="got patch=4 for a grid of"):
+        FieldResNet(**RING, patch=4)
+
+
 def test_an_even_kernel_is_refused():
     with pytest.raises(ValueError, match="odd"):
         FieldResNet(**RING, kernel=4)
