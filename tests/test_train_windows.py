@@ -67,6 +67,16 @@ def test_the_error_given_a_frame_is_that_of_the_conditional_gaussian():
     assert windows.given_error(gaussian, drawn, view, torch.tensor([sigma])) == pytest.approx(wanted, rel=0.02)
 
 
+def test_the_error_of_a_mean_is_the_variance_that_is_left():
+    given = states()
+    gaussian, view = markov(given), given.layout["u"][:1]
+    rows = normal(4000, given.layout.size).float()
+    rest = gaussian.given(view).rest
+    rows[:, 32:] = gaussian.given(view).center(rows) + rest.back(rest.variances.sqrt() * rest.modes(rows[:, 32:]))
+    wanted = float(rest.variances.mean())
+    assert windows.mean_error(gaussian, rows, view, 1e3) == pytest.approx(wanted, rel=0.03)
+
+
 def test_few_calls_are_chosen_where_more_are_hardly_better(monkeypatch):
     scores = {None: 0.5000, (80.0,): 0.5008}
     monkeypatch.setattr(windows, "_score", lambda e, s, t, m, levels: scores.get(levels and tuple(levels), 0.9))

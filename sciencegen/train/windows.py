@@ -2,7 +2,7 @@ r"""Trainings of windows of time: what suits a forecast where a user says nothin
 
 - The network corrects one of two chains in time (:mod:`sciencegen.states.markov`): with the covariance of what the
   regression leaves over, which suits noise; or with one variance a part, which suits dynamics that are deterministic.
-  A few steps of training on each say which.
+  A few steps of training on each say of which the mean comes out better.
 - What is given has a little noise, half of the rows know nothing else, and levels have learned weights
   (:mod:`sciencegen.priors.contexts`).
 - What counts is how well the other frames are denoised where the first ones are given. If the network is no better at
@@ -46,6 +46,7 @@ __all__ = ["applies", "base", "given_error", "judged", "sampled", "suit"]
 JOINT = 0.1  # share of the rows that teach the joint
 NOISE, MEANS = 0.005, 0.5  # of contexts
 MARGIN = 0.01  # by which a network has to be better than the best Gaussian, which is drawn without a call
+SURE = 0.9  # of the other's error: one variance a part is for dynamics of which a network learns more than noise
 TRIAL, ROWS = 300, 256  # steps of a trial, and rows that are denoised
 STARTS, MEMBERS, FRAMES = 16, 8, 32  # of validation roll-outs
 NEAR, NOTHING = 1.01, 1e-3  # how near to the least CRPS, in units of the layout, fewer calls are as good
@@ -81,9 +82,15 @@ def base(states: Data, how: Training, best: Choice, out: Path, make: Any) -> Cho
     for k, choice in enumerate((single, best)):
         trained = fit(make(choice), states.train, out / f"trial-{k}", steps, batch=how.batch, rate=how.rate,
                       levels=how.levels, shares=how.shares, seed=how.seed, progress=False)
-        rows = _some(states.valid, trained.prior, states)
-        errors.append(given_error(trained.prior, rows, view, knots(how.levels)))
-    return single if errors[0] < errors[1] else best
+        errors.append(mean_error(trained.prior, _some(states.valid, trained.prior, states), view, how.levels.high))
+    return single if errors[0] < SURE * errors[1] else best
+
+
+def mean_error(energy: Energy, rows: Tensor, view: View, high: float) -> float:
+    """The mean squared error of the other coordinates' mean where ``view``'s are given, at the highest level from 0."""
+    known = rows.index_copy(1, view.rest.to(rows.device), torch.zeros_like(rows[:, view.rest]))
+    with torch.no_grad():
+        return float((energy.given(view).mean(known, high) - rows)[:, view.rest].square().mean())
 
 
 def given_error(energy: Energy, rows: Tensor, view: View, sigmas: Tensor) -> float:
