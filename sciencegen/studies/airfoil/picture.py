@@ -20,7 +20,7 @@ __all__ = ["draw"]
 
 COUNTS = 1e4
 COLUMNS = 5  # outlines in a row
-GREY = "0.55"
+GREY, JUDGED, CONFIRMED = "0.45", "k", COLORS[3]  # of what is compared with, NeuralFoil's word, XFOIL's
 
 
 @styled
@@ -75,9 +75,9 @@ def _polars(axis: Any, shapes: Tensor, points: tuple[Point, ...], at: xarray.Dat
         for i in reversed(range(len(shapes))):
             look = {"lw": 1.8, "label": f"Re {value:.3g}".replace("e+0", "e")} if i == 0 else {"lw": 0.4}
             axis.plot(COUNTS * polar[i, :, 1].exp(), polar[i, :, 0], color=color, **look)
-    axis.scatter(COUNTS * at.cd.values, at.cl.values, s=12, color="k", zorder=4, label="NeuralFoil, asked for")
+    axis.scatter(COUNTS * at.cd.values, at.cl.values, s=12, color=JUDGED, zorder=4, label="NeuralFoil, asked for")
     if verified is not None and np.isfinite(verified.cd).any():
-        axis.scatter(COUNTS * verified.cd.values, verified.cl.values, s=26, marker="x", color=COLORS[3], zorder=5,
+        axis.scatter(COUNTS * verified.cd.values, verified.cl.values, s=26, marker="x", color=CONFIRMED, zorder=5,
                      label="XFOIL")
     right, high, low = (2.2 * COUNTS * float(at.cd.max()), max(p.cl for p in points), min(p.cl for p in points))
     axis.set(xlim=(0.5 * COUNTS * float(at.cd.min()), right), ylim=(min(low - 0.3, 0.0), high + 0.45),
@@ -89,17 +89,19 @@ def _polars(axis: Any, shapes: Tensor, points: tuple[Point, ...], at: xarray.Dat
 def _objectives(axis: Any, result: Result, baselines: dict[str, xarray.Dataset], verified: xarray.Dataset | None
                 ) -> None:
     """The objective of all designs and of what they are compared with, a row each, with the best number."""
-    rows = [("designs", result.fun, result.success)]
+    rows, colors = [("designs", result.fun, result.success)], [JUDGED]
     if verified is not None and np.isfinite(verified.fun).any():
         rows.append(("designs, by XFOIL", verified.fun.values, np.isfinite(verified.fun.values)))
+        colors.append(CONFIRMED)
     for name, data in baselines.items():
         fitted = f", fitted to {data.attrs['fit_rms']:.1g} chords" if "fit_rms" in data.attrs else ""
         rows.append((name + fitted, data.fun.values, data.feasible.values))
+        colors.append(GREY)
     labels = []
     for row, (name, values, good) in enumerate(rows):
         seen = np.isfinite(values)
         jitter = np.random.default_rng(0).uniform(-0.2, 0.2, len(values))
-        color, size = COLORS[row % len(COLORS)], 40 if len(values) == 1 else 12
+        size, color = 40 if len(values) == 1 else 12, colors[row]
         for some, fill in ((seen & good, color), (seen & ~good, "none")):
             axis.scatter(COUNTS * values[some], row + jitter[some], s=size, facecolors=fill, edgecolors=color, lw=0.8)
         labels.append(f"{name}\n{_best(values, good)}")
