@@ -32,6 +32,7 @@ from sciencegen.solvers.at_lift import verify
 from sciencegen.studies import report as reports
 from sciencegen.studies import runs
 from sciencegen.studies.airfoil import choice, report
+from sciencegen.studies.airfoil.picture import draw
 from sciencegen.studies.airfoil.prior import blends, condition_layout, polars, recorded
 from sciencegen.studies.airfoil.study import (
     COLDEST,
@@ -603,6 +604,25 @@ def test_a_run_directory_with_verification_and_without_a_feasible_design(tmp_pat
         assert stored.attrs["message"] == "nothing was verified"
     assert "XFOIL: nothing was verified" in study().judged(bad)
     reports.table(study(), bad)
+
+
+def test_the_picture_tells_designs_apart_and_has_all_that_they_are_compared_with_on_its_axis():
+    ours, foil = result(), study().judge(FOIL.float()[None]).assign_attrs(fit_rms=2e-4)
+    figure, (polar, drag) = draw(ours, study().points, {"mine": foil}, None)
+    figure.canvas.draw()
+    titles = [axis.get_title() for axis in figure.axes if ":  " in axis.get_title()]
+    assert titles[0].startswith(f"1:  {1e4 * ours.fun[0]:.2f}")
+    assert len(titles) == len(ours)
+    key = [text.get_text() for text in polar.get_legend().get_texts()]
+    assert key[:3] == ["Re 3e6", "Re 1.5e6", "Re 1e6"]
+    labels = [label.get_text() for label in drag.get_yticklabels()]
+    assert labels[1].startswith("mine, fitted to 0.0002 chords")
+    assert f"{1e4 * float(foil.fun[0]):.2f}" in labels[1]
+    dots = np.concatenate([each.get_offsets().filled(np.nan)[:, 0] for each in drag.collections])
+    low, high = drag.get_xlim()
+    assert ((dots > low) & (dots < high)).all()
+    assert len(dots) == len(ours) + 1
+    pyplot.close(figure)
 
 
 @pytest.mark.parametrize("broken", ["figure", "json", "dat", "nc"])
