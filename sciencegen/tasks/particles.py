@@ -44,9 +44,9 @@ class Particles:
         trials: draws of the prior a step, by which the spread of its transitions is known.
     """
 
-    count: int = 4096
-    starts: int = 4
-    trials: int = 256
+    count: int = 2048
+    starts: int = 8
+    trials: int = 128
 
     def __call__(self, chain: Chain, sights: list[list[Sight]], draws: Draws, smooth: bool) -> Pass:
         """Forward, and backward if it is to smooth."""
