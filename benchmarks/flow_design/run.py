@@ -163,7 +163,7 @@ def save(file: Path, found: xarray.Dataset, args: argparse.Namespace) -> None:
     buildable = found["outline"].values[found["buildable"].values.astype(bool)]
     write_json(file, cell)
     for outlines in buildable[len(known) : args.openfoam]:
-        from flow_openfoam import openfoam
+        from .openfoam import openfoam
 
         checked = openfoam(outlines, float(found.attrs["reynolds"]))
         cell["openfoam"].append({k: v for k, v in checked.items() if k != "log"})
