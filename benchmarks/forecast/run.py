@@ -114,7 +114,7 @@ def main() -> None:
         record["tasks"][task.name] = [json.loads(file.read_text()) for file in files if file.is_file()]
         parts += report.tables(task, record["tasks"][task.name])
         write_json(out / "forecast.json", record)
-    publish(out, "forecast", __doc__, parts, report.LINES)
+    publish(out, "forecast", __doc__, [*parts, report.NOTE], report.LINES)
 
 
 if __name__ == "__main__":
