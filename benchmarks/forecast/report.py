@@ -18,7 +18,7 @@ __all__ = ["LINES", "NOTE", "tables"]
 ENSEMBLE = ("crps", "crps/exact", "spread-skill", "coverage", "energy", "rmse", "power", "power worst")
 ROLLED = ("correlated", "correlated error", "counted", "std", "spectrum worst", "covariance", "lags", "finite")
 LEARNED = ("network, squared error", "the same, noise on its input", "the same, dropout", "CRPS, noise as channels",
-           "CRPS, one noise vector", "EDM, autoregressive", "SDA's blanket, all at once")
+           "CRPS, one noise vector")  # those of as many starts or nearly
 OURS, COARSE = ("ours, ancestral",), ("solver, 3/8 of the points",)
 CHAOS = "F2, 40 frames ahead: Kuramoto-Sivashinsky, length 22, start error 10 %"
 LINES = [Line("Forecast a linear stochastic field, 16 frames ahead", "CRPS over the exact one", "F1, 16 frames",
