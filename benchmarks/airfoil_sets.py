@@ -129,7 +129,7 @@ def scores(designs: xarray.Dataset) -> dict[str, float]:
     fun, xfoil = ten["fun"].values, ten["xfoil_fun"].values
     seen = np.isfinite(xfoil)
     apart = distances(ten["shape"].values)
-    share = designs.attrs.get("feasible", designs["success"].values.mean() if "success" in designs else np.nan)
+    share = designs.attrs["feasible"] if "feasible" in designs.attrs else designs["success"].values.mean()
     pairs = len(fun) * (len(fun) - 1)
     found = {"feasible": 100 * share, "judge": 1e4 * _mean(fun), "xfoil": 1e4 * _mean(xfoil[seen]),
              "verified": seen.sum(), "confirmed": (xfoil <= (1 + EXCESS) * fun).sum(),
@@ -188,8 +188,9 @@ def verdict(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]
              f"feasible at one point: {', '.join(f'{v:.0f} %' for v in single)}; bar 90 %"]
     for row in (PLAIN, CHOSEN):
         both = [(by_row[OURS], by_row[row]) for by_row in found.values() if row in by_row]
-        first = sum(ahead(*pair) for pair in both)
-        lines += [f"ahead of '{row}' by XFOIL: {first} of {len(both)} sets"] if both else []
+        first, late = sum(ahead(*pair) for pair in both), sum(np.isnan(other["judge"]) for _, other in both)
+        lines += [f"ahead of '{row}' by XFOIL: {first} of {len(both)} sets, at {late} of which none of its searches "
+                  "came to a feasible end in time"] if both else []
     return lines
 
 
