@@ -107,6 +107,9 @@ def main() -> None:
         task = replace(task, seconds=options.seconds or (QUICK if options.quick else task.seconds))
         folder = output(str(out / slug(task.name)))
         chosen = [row for row in rows(task) if row.name.startswith(tuple(options.rows))]
+        if not chosen:
+            names = ", ".join(f"'{row.name}'" for row in rows(task))
+            raise SystemExit(f"got --rows {options.rows}; expected the beginning of one of {names}")
         for row in chosen:
             for seed in seeds_of(row, seeds):
                 answered(row, task, seed, folder)
