@@ -140,11 +140,20 @@ def report(model: Model, found: Forecast, scores: xarray.Dataset | None) -> Repo
     return Report(
         f"Forecast: {sizes['time']} frames of {sizes['sample']} samples by {sizes['member']} members",
         [] if scores is None else table(found, scores),
-        [found.message, f"{found.nfev:,} network calls; windows are told {found.config['memory']} frames"],
+        [found.message, f"{found.nfev:,} network calls; windows are told {found.config['memory']} frames",
+         *_alike(found)],
         [] if scores is None else ["Scores: against the file's own later frames, which the forecast did not see."],
         [] if model.training.get("better", True) else [verdict],
         {PICTURE: f"The first sample{told}: the line stands between what was known and the forecast. Below: scores by "
                   "the lead, and the power of single members by wave number."})
+
+
+def _alike(found: Forecast) -> list[str]:
+    """Whether the members are one, as those of a deterministic prior from one start are."""
+    frames = [found.frames[name] for name in found.parts]
+    same = len(found) > 1 and all(float(f.std("member").max()) <= 1e-5 * float(f.std() + abs(f).max()) for f in frames)
+    return ["All members of a sample are one: this prior says no spread, and they began alike. A history of its own for "
+            "each member (sg.forecast) gives an ensemble."] if same else []
 
 
 def write(directory: Path, model: Model, found: Forecast, truth: xarray.Dataset, asked: Mapping[str, Any],
