@@ -7,6 +7,7 @@ import torch
 
 from conformance import awake, diagonal, low_rank, scalar
 from oracles import close, covariance, normal, within
+from sciencegen.energy import Potential
 from sciencegen.exact import Gaussian
 from sciencegen.layout import Layout, Variable
 from sciencegen.nets.mlp import MLP, ScalarMLP
@@ -160,7 +161,15 @@ def test_what_was_not_trained_is_refused_with_what_was(kind):
     with pytest.raises(ValueError, match="some left"):
         prior(kind, given=[X]).given(X)
     with pytest.raises(TypeError, match="is not known; expected a Gaussian or a network"):
-        (prior(kind) + prior(kind)).given(KNOWN)
+        (prior(kind) + Potential(lambda x: x.square().sum(-1))).given(KNOWN)
+
+
+@every
+def test_a_product_s_conditional_is_the_product_of_conditionals(kind):
+    first, second = prior(kind), prior(kind)
+    x = normal(3, 5)
+    both = (first + 0.5 * second).given(KNOWN)
+    close(both.score(x, 0.7), first.given(KNOWN).score(x, 0.7) + 0.5 * second.given(KNOWN).score(x, 0.7))
 
 
 # --- after training ------------------------------------------------------------------------------------------------

@@ -306,6 +306,9 @@ def test_start_steps_and_corrections_share_no_noise():
     noise, places = Streams(torch.arange(4000)), []
 
     class Recorded:
+        def check(self, energy, sigma):
+            pass
+
         def __call__(self, energy, x, sigma, noise=None):
             places.append((noise.step, noise.stream))
             return HMC(0.1, repeats=2)(energy, x, sigma, noise)
