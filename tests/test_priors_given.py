@@ -7,8 +7,7 @@ import torch
 
 from conformance import awake, diagonal, low_rank, scalar
 from oracles import close, covariance, normal, within
-from sciencegen.energy import Potential
-from sciencegen.exact import Gaussian
+from sciencegen.exact import Gaussian, Mixture
 from sciencegen.layout import Layout, Variable
 from sciencegen.nets.mlp import MLP, ScalarMLP
 from sciencegen.priors import Denoiser, Draw, EnergyNet
@@ -161,7 +160,7 @@ def test_what_was_not_trained_is_refused_with_what_was(kind):
     with pytest.raises(ValueError, match="some left"):
         prior(kind, given=[X]).given(X)
     with pytest.raises(TypeError, match="is not known; expected a Gaussian or a network"):
-        (prior(kind) + Potential(lambda x: x.square().sum(-1))).given(KNOWN)
+        (prior(kind) + Mixture(torch.ones(1), torch.zeros(1, 5), torch.ones(1))).given(KNOWN)
 
 
 @every

@@ -152,8 +152,8 @@ def _alike(found: Forecast) -> list[str]:
     """Whether the members are one, as those of a deterministic prior from one start are."""
     frames = [found.frames[name] for name in found.parts]
     same = len(found) > 1 and all(float(f.std("member").max()) <= 1e-5 * float(f.std() + abs(f).max()) for f in frames)
-    return ["All members of a sample are one: this prior says no spread, and they began alike. A history of its own for "
-            "each member (sg.forecast) gives an ensemble."] if same else []
+    return ["All members of a sample are one: this prior says no spread, and they began alike. A history of its own "
+            "for each member (sg.forecast) gives an ensemble."] if same else []
 
 
 def write(directory: Path, model: Model, found: Forecast, truth: xarray.Dataset, asked: Mapping[str, Any],
