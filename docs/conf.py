@@ -68,8 +68,11 @@ def block(translator, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
-def generate(app: Sphinx) -> None:
-    """The pages that nobody writes: names, benchmarks of their saved tables, the gallery of notebooks and pictures."""
+def generate(app: Sphinx, config: object) -> None:
+    """The pages that nobody writes: names, benchmarks of their saved tables, the gallery of notebooks and pictures.
+
+    Before Sphinx looks for pages: those that it finds later have no stubs made of the names on them.
+    """
     api_pages.write(HERE / "api")
     summary.pages(HERE / "benchmarks", summary.records())
     gallery_pages.write(HERE, HERE.parent / "notebooks")
@@ -84,4 +87,4 @@ def setup(app: Sphinx) -> None:
     """Sphinx's door."""
     app.add_html_math_renderer("mathml", (inline, None), (block, None))
     app.connect("autodoc-skip-member", untold)
-    app.connect("builder-inited", generate, priority=1)
+    app.connect("config-inited", generate)
