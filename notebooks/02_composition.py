@@ -126,13 +126,13 @@ figure, axes = draw(results[8].samples, study.system, best=3)
 
 # %%
 def ends(bodies, name):
-    """The objective by the solver, from the first frame of a trajectory."""
-    start = torch.tensor(results[bodies].samples[name].values[:, 0]).double()
+    """The objective by the solver, from the first frame of a trajectory, of samples that did not diverge."""
+    start = torch.tensor(results[bodies].samples[name].values[results[bodies].success, 0]).double()
     return to_centre(study.system.solve(start, 24)).mean().item()
 
 
 pandas.DataFrame({
-    "network's own word": {n: to_centre(torch.tensor(r.samples["imagined"].values)).mean().item()
+    "network's own word": {n: to_centre(torch.tensor(r.samples["imagined"].values[r.success])).mean().item()
                            for n, r in results.items()},
     "its starts, solved": {n: ends(n, "imagined") for n in results},
     "refined, solved": {n: ends(n, "trajectory") for n in results}}).rename_axis("bodies").round(3)
