@@ -26,7 +26,7 @@ __all__ = ["KINDS", "Line", "publish", "record"]
 
 KINDS = ("ours", "classical", "learned", "exact")
 FREE = ("", "-")  # of no number of cases
-COUNTS = ("n", "seeds", "designs")
+COUNTS = ("n", "seeds", "designs", "starts")
 Content = Mapping[str, Any]
 
 
@@ -62,7 +62,8 @@ class Line:
             return None
         table = max(fit, key=lambda t: leading(_count(t, COUNTS) or "0"))
         best = {kind: self._best(table, getattr(self, kind)) for kind in KINDS}
-        counts = {"n": self.n or _count(table, ("n", "designs")), "seeds": self.seeds or _count(table, ("seeds",))}
+        cases = tuple(name for name in COUNTS if name != "seeds")
+        counts = {"n": self.n or _count(table, cases), "seeds": self.seeds or _count(table, ("seeds",))}
         return {"task": self.task, "measure": self.measure, **best, **counts}
 
     def _best(self, table: Content, names: tuple[str, ...]) -> dict[str, str] | None:
