@@ -385,6 +385,25 @@ def table(path: Path, without: str = "") -> Built:
     return {"initial_x": first[:, 0], "optimal_y": best[:, 1], "optimal_angle_of_attack": angles + 1, **plain}
 
 
+def grains(path: Path) -> Built:
+    """A volume of DREAM.3D 6.5: (nz, ny, nx, components), its grid, and tables of phases and grains beside."""
+    shape, place = (2, 3, 4), "DataContainers/SyntheticVolumeDataContainer"
+    ids, angles = RNG(0).integers(1, 9, shape, np.int32), numbers(*shape, 3)
+    phases, mask = RNG(1).integers(1, 3, shape, np.int32), RNG(2).integers(0, 2, shape, np.uint8)
+    arrays = {"FeatureIds": ids[..., None], "Phases": phases[..., None], "EulerAngles": angles, "Mask": mask[..., None]}
+    with h5py.File(path, "w") as file:
+        for name, values in arrays.items():
+            file[f"{place}/CellData/{name}"] = values
+        grid = file.create_group(f"{place}/_SIMPL_GEOMETRY")
+        grid["DIMENSIONS"] = np.array(shape[::-1], np.int64)
+        grid["SPACING"], grid["ORIGIN"] = np.array([0.5, 0.25, 2], np.float32), np.array([1, 0, -2], np.float32)
+        file[f"{place}/CellEnsembleData/CrystalStructures"] = np.array([[999], [1], [0]], np.uint32)
+        file["Pipeline/Pipeline"] = "{}"
+    turned = lambda values: values.transpose(2, 1, 0)
+    return {"FeatureIds": turned(ids), "Phases": turned(phases), "EulerAngles_Phi": turned(angles[..., 1]),
+            "Mask": turned(mask), "x": 1.25 + 0.5 * np.arange(4), "z": np.array([-1.0, 1.0])}
+
+
 LAYOUTS: dict[str, tuple[str, Callable[[Path], Built]]] = {
     "PDEBench, tensor": ("1D_Advection_Sols_beta0.4.hdf5", advection), "PDEBench, generated": ("gen.hdf5", generated),
     "PDEBench, Darcy": ("2D_DarcyFlow_beta1.0_Train.hdf5", darcy), "PDEBench, CFD 2D": ("2D_CFD.hdf5", flow),
@@ -398,7 +417,7 @@ LAYOUTS: dict[str, tuple[str, Callable[[Path], Built]]] = {
     "DiffusionPDE, Burgers": ("burgers.mat", burgers), "DeepONet": ("antiderivative.npz", operators),
     "PINN, npz": ("Burgers.npz", solution), "PINN, mat": ("Allen_Cahn.mat", turned), "CinDM": ("naca_ellipse", bodies),
     "CinDM, discs": ("speed-100", balls), "DiffPhyCon": ("smoke", control), "AirfRANS": ("airfrans", airfrans),
-    "EngiBench": ("train.parquet", table),
+    "EngiBench": ("train.parquet", table), "DREAM.3D": ("grains.dream3d", grains),
 }
 
 

@@ -67,7 +67,7 @@ def describe(file: Path, *, plot: Path | None = None, dims: Dims = (), group: Gr
 
 
 @data.command
-def convert(source: Path, out: Path, *, to: Literal["sciencegen", "pdebench", "well"] = "sciencegen",
+def convert(source: Path, out: Path, *, to: Literal["sciencegen", "pdebench", "well", "dream3d"] = "sciencegen",
             dims: Dims = (), group: Group = None, trusted: Trusted = False) -> None:
     """Write what is in a file in another layout; the same data, sample by sample, whatever the size.
 
@@ -78,7 +78,7 @@ def convert(source: Path, out: Path, *, to: Literal["sciencegen", "pdebench", "w
     out
         The file to write, .nc or .h5; it is there when it is whole.
     to
-        Our own netCDF4, PDEBench's HDF5 or The Well's.
+        Our own netCDF4, or HDF5 of PDEBench, The Well or DREAM.3D (one image).
     """
     from tqdm.auto import tqdm
 
@@ -88,7 +88,7 @@ def convert(source: Path, out: Path, *, to: Literal["sciencegen", "pdebench", "w
         raise ValueError(f"got {out} to read and to write; expected another name for what is written")
     if not out.is_dir():
         _suffix("OUT", out, WRITTEN)
-    write = {"sciencegen": io.save, "pdebench": io.save_pdebench, "well": io.save_well}[to]
+    write = {"sciencegen": io.save, "pdebench": io.save_pdebench, "well": io.save_well, "dream3d": io.save_dream3d}[to]
 
     def work(beat: Callable[..., object], draft: Path) -> tuple[int, int]:
         dataset, _ = _opened(source, dims, group, trusted)

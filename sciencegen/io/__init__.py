@@ -11,6 +11,7 @@ from .airfrans import AirfRANS, on_grid
 from .arrays import Arrays
 from .bubbleml import BubbleML
 from .detect import SCHEMAS, detect, open, open_tree
+from .dream3d import Dream3D
 from .engibench import EngiBench
 from .folders import Balls, CinDM, Smoke
 from .own import NetCDF
@@ -21,6 +22,7 @@ from .schema import Schema
 from .statistics import Summary, blocks, statistics
 from .well import Well
 from .write import save
+from .write_dream3d import save_dream3d
 from .write_pdebench import save_pdebench
 from .write_well import save_well
 
@@ -28,9 +30,9 @@ if TYPE_CHECKING:
     from .dataset import Windows
 
 __all__ = [
-    "SCHEMAS", "AirfRANS", "Arrays", "Balls", "BubbleML", "CinDM", "EngiBench", "Fields", "Incompressible", "Summary",
-    "NetCDF", "PDEArena", "Plain", "Schema", "Seeds", "Smoke", "Tensor", "Well", "Windows", "blocks", "detect",
-    "on_grid", "open", "open_tree", "save", "save_pdebench", "save_well", "statistics",
+    "SCHEMAS", "AirfRANS", "Arrays", "Balls", "BubbleML", "CinDM", "Dream3D", "EngiBench", "Fields", "Incompressible",
+    "Summary", "NetCDF", "PDEArena", "Plain", "Schema", "Seeds", "Smoke", "Tensor", "Well", "Windows", "blocks",
+    "detect", "on_grid", "open", "open_tree", "save", "save_dream3d", "save_pdebench", "save_well", "statistics",
 ]  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from . import schema as shared
 from .airfrans import AirfRANS
 from .arrays import Arrays
 from .bubbleml import BubbleML
+from .dream3d import Dream3D
 from .engibench import EngiBench
 from .folders import Balls, CinDM, Smoke
 from .own import NetCDF
@@ -31,8 +32,8 @@ __all__ = ["SCHEMAS", "detect", "open", "open_tree"]
 
 # more particular ones first; their evidence does not overlap (a test checks it)
 SCHEMAS: tuple[shared.Schema, ...] = (
-    NetCDF(), Well(), Seeds(), Incompressible(), BubbleML(), Tensor(), Fields(), PDEArena(), Arrays(), EngiBench(),
-    AirfRANS(), CinDM(), Balls(), Smoke())
+    NetCDF(), Well(), Seeds(), Incompressible(), BubbleML(), Dream3D(), Tensor(), Fields(), PDEArena(), Arrays(),
+    EngiBench(), AirfRANS(), CinDM(), Balls(), Smoke())
 
 
 def detect(path: str | os.PathLike, trusted: bool = False) -> tuple[shared.Schema, str]:
