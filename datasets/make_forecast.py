@@ -3,8 +3,9 @@
     python datasets/make_forecast.py kuramoto-sivashinsky --samples 128 --frames 240 --out ks.nc
 
 Names: advection-diffusion (linear, driven by noise; with --varied every trajectory has a speed and a viscosity of its
-own), kuramoto-sivashinsky, lorenz-63 and kolmogorov (both kicked by noise), lorenz-96. Trajectories start in the
-stationary law or on the attractor. Trajectory i of a seed is the same whatever the count, and its frames are the same
+own), kuramoto-sivashinsky, lorenz-63 and kolmogorov (both kicked by noise), lorenz-96, and hot-spots, whose voids
+collapse at the start, with a microstructure and a load for each. Other trajectories start in the stationary law or on
+the attractor. Trajectory i of a seed is the same whatever the count, and its frames are the same
 however many there are; an interrupted run goes on where it stopped when it is started again, and ends in the same file,
 bit for bit. The card is in datasets/README.md.
 """
@@ -25,7 +26,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sciencegen import __version__
-from sciencegen.physics import AdvectionDiffusion, Kolmogorov, KuramotoSivashinsky, Lorenz63, Lorenz96, Part, System
+from sciencegen.physics import (
+    AdvectionDiffusion,
+    HotSpots,
+    Kolmogorov,
+    KuramotoSivashinsky,
+    Lorenz63,
+    Lorenz96,
+    Part,
+    System,
+)
 from sciencegen.physics.fields import generator, white
 
 BATCH = 32
@@ -58,7 +68,7 @@ class Recipe:
     @property
     def grid(self) -> int:
         """The usual number of cells along a side."""
-        return self.system.parts["a"].shape[-1]
+        return next(iter(self.system.parts.values())).shape[-1]
 
 
 RECIPES = {
@@ -75,6 +85,9 @@ RECIPES = {
                         kicked=False, parameters=("force",)),
     "kolmogorov": Recipe("Kolmogorov flow kicked by noise", Kolmogorov(32), "vorticity", 2**-10,
                          "https://arxiv.org/abs/2403.13724", parameters=("nu", "drag", "force", "noise")),
+    "hot-spots": Recipe("Hot spots of a shocked material with voids", HotSpots(64), "temperature", 2**-12,
+                        "https://doi.org/10.1126/sciadv.add6868", kicked=False,
+                        parameters=("diffusivity", "heat_release", "rate", "activation", "ambient", "loss")),
 }  # fmt: skip
 
 
@@ -82,6 +95,8 @@ def trajectories(recipe: Recipe, grid: int, frames: int, first: int, last: int, 
                  varied: bool = False) -> tuple[Tensor, dict[str, np.ndarray]]:
     """Trajectories `first ... last - 1` of a seed with their start, and the parameters that each has for itself."""
     system, own = recipe.on(grid, frames), {}
+    if isinstance(system, HotSpots):
+        return burning(recipe, system, first, last - first, seed)
     if not varied:
         return path(recipe, system, first, last - first, seed), own
     own = {key: np.empty(last - first) for key in recipe.varied}
@@ -91,6 +106,16 @@ def trajectories(recipe: Recipe, grid: int, frames: int, first: int, last: int, 
             own[key][i] = low + (high - low) * share
     each = [replace(system, **{key: float(values[i]) for key, values in own.items()}) for i in range(last - first)]
     return torch.cat([path(recipe, one, first + i, 1, seed) for i, one in enumerate(each)]), own
+
+
+def burning(recipe: Recipe, system: HotSpots, first: int, count: int, seed: int
+            ) -> tuple[Tensor, dict[str, np.ndarray]]:
+    """Temperatures with their start, and what else there is of each trajectory: burnt shares, microstructure, load."""
+    given = system.draw(count, seed, first)
+    later, start = system.solve(**given), system.start(**given)[:, None]
+    burnt = torch.cat([torch.zeros_like(start), later["burnt"]], 1)
+    burnt = recipe.quantum * (burnt / recipe.quantum).round()
+    return torch.cat([start, later["temperature"]], 1), {k: v.numpy() for k, v in (given | {"burnt": burnt}).items()}
 
 
 def path(recipe: Recipe, system: System, first: int, count: int, seed: int) -> Tensor:
@@ -170,7 +195,7 @@ def batch(given: argparse.Namespace, first: int, last: int, part: Path) -> None:
 def collect(given: argparse.Namespace, parts: list[Path], attributes: dict[str, object], out: Path) -> None:
     """Puts the batches into one netCDF4 (HDF5) file, compressed."""
     recipe, draft = RECIPES[given.name], out.with_name(f".{out.name}.draft")
-    axes = coordinates(recipe.on(given.grid, given.frames).parts["u"])
+    axes = coordinates([*recipe.on(given.grid, given.frames).parts.values()][-1])
     with h5netcdf.File(draft, "w") as file:
         file.dimensions = {"sample": given.samples} | {dim: len(values) for dim, values in axes.items()}
         for dim, values in axes.items():
@@ -181,7 +206,8 @@ def collect(given: argparse.Namespace, parts: list[Path], attributes: dict[str, 
                 for key, values in fields.items():
                     if key not in file.variables:
                         chunks = (min(4, given.samples), *values.shape[1:]) if values.ndim > 1 else None
-                        file.create_variable(key, ("sample", *list(axes)[: values.ndim - 1]), "f4", chunks=chunks,
+                        own = list(axes)[len(axes) + 1 - values.ndim :]
+                        file.create_variable(key, ("sample", *own), "f4", chunks=chunks,
                                              compression="gzip", compression_opts=9, shuffle=True)
                     file[key][done : done + len(values)] = values
             done += len(values)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .heat import Heat
     from .helmholtz import Helmholtz
     from .homogenise import conductivity, stiffness
+    from .hot_spots import HotSpots
     from .kalman import LinearGaussian
     from .kolmogorov import Kolmogorov
     from .kuramoto_sivashinsky import KuramotoSivashinsky
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SYSTEMS", "AdvectionDiffusion", "Basis", "Burgers", "Channels", "Circle", "Cosine", "Darcy", "Flow", "Fourier",
-    "GaussianField", "Heat", "Helmholtz", "Kolmogorov", "KuramotoSivashinsky", "LinearGaussian", "LogWells", "Lorenz63",
-    "Lorenz96", "NBody", "NavierStokes", "Outline", "Part", "Poisson", "Rock", "Sine", "Stored", "System", "Wells",
-    "binary", "channels", "conductivity", "conductivity_bounds", "ellipse", "modulus_bounds", "placed", "pool",
+    "GaussianField", "Heat", "Helmholtz", "HotSpots", "Kolmogorov", "KuramotoSivashinsky", "LinearGaussian", "LogWells",
+    "Lorenz63", "Lorenz96", "NBody", "NavierStokes", "Outline", "Part", "Poisson", "Rock", "Sine", "Stored", "System",
+    "Wells", "binary", "channels", "conductivity", "conductivity_bounds", "ellipse", "modulus_bounds", "placed", "pool",
     "resolve", "stiffness", "wiener", "window_forces",
 ]  # fmt: skip
 
@@ -57,6 +58,7 @@ _FILES = {
     "heat": ("Heat",),
     "helmholtz": ("Helmholtz",),
     "homogenise": ("conductivity", "stiffness"),
+    "hot_spots": ("HotSpots",),
     "kalman": ("LinearGaussian",),
     "kolmogorov": ("Kolmogorov",),
     "kuramoto_sivashinsky": ("KuramotoSivashinsky",),
