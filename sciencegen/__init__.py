@@ -12,7 +12,10 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import compose as compose
+    from . import coupling as coupling
     from . import io as io
+    from .coupling import components as components
+    from .coupling import couple as couple
     from .energy import Denoised as Denoised
     from .energy import Energy as Energy
     from .energy import Potential as Potential
@@ -51,12 +54,15 @@ if TYPE_CHECKING:
     from .tasks import Problem as Problem
     from .tasks import assimilate as assimilate
     from .tasks import design as design
+    from .tasks import draw as draw
     from .tasks import forecast as forecast
     from .tasks import invert as invert
+    from .tasks import settle as settle
     from .train import Training as Training
     from .train import train as train
 
 _FROM = {
+    "coupling": ("components", "couple"),
     "energy": ("Denoised", "Energy", "Potential", "Residual"),
     "exact": ("Gaussian", "Mixture"),
     "exponential": ("Exponential",),
@@ -72,10 +78,10 @@ _FROM = {
     "result": ("Result",),
     "sample": ("Ancestral", "Euler", "Heun", "Multistep", "karras"),
     "states": ("States",),
-    "tasks": ("Constraint", "Problem", "assimilate", "design", "forecast", "invert"),
+    "tasks": ("Constraint", "Problem", "assimilate", "design", "draw", "forecast", "invert", "settle"),
     "train": ("Training", "train"),
 }
-_MODULES = ("compose", "io")
+_MODULES = ("compose", "coupling", "io")
 _HOME = {name: module for module, names in _FROM.items() for name in names}
 
 __all__ = [*sorted(_HOME), *_MODULES, "__version__"]

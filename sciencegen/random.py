@@ -47,6 +47,13 @@ class Streams:
         words = self.at(index, _BRANCH)._bits(1)
         return Streams(_shift(words, 2)[..., 0])
 
+    def spread(self, copies: tuple[int, ...]) -> Streams:
+        """Streams of their own for ``copies`` of each row, ``(*B * copies,)`` of them, a row's copies together."""
+        count = math.prod(copies)
+        if count == 1:
+            return self
+        return Streams(torch.stack([self.branch(k).seeds for k in range(count)], -1).reshape(-1))
+
     def split(self, count: int) -> list[Streams]:
         """The rows in order, ``count`` at a time."""
         return [replace(self, seeds=seeds, _hashed=hashed) for seeds, hashed

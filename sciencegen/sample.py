@@ -122,12 +122,13 @@ class Sampler(abc.ABC):
             x = self.begin(noise.at(-1).normal(size, like.dtype).to(like))
             x = x if around is None else around.center + around.coloured(x / first, sigma=first)
             x = self(energy, x, noise.seeds)
-            if not last or around is None:
-                return energy.mean(x, last) if last else x
-            x, variances = energy.mean(x, last), around.variances
-            open_ = (variances / (variances + last**2)).sqrt() * last  # what the last level leaves open
-            white = noise.at(len(self.levels)).normal(size, like.dtype).to(like)
-            return x + around.back(open_ * around.modes(white))
+            x = energy.mean(x, last) if last else x
+            if last and around is not None:
+                variances = around.variances
+                open_ = (variances / (variances + last**2)).sqrt() * last  # what the last level leaves open
+                white = noise.at(len(self.levels)).normal(size, like.dtype).to(like)
+                x = x + around.back(open_ * around.modes(white))
+            return energy.refreshed(x, noise, self)
 
     def __call__(self, energy: Energy, x: Tensor, seeds: Tensor | None = None) -> Tensor:
         """The end of the path, ``(*B, d)`` at level ``sigmas[-1]``."""

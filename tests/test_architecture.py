@@ -18,9 +18,9 @@ PACKAGE = ROOT / "sciencegen"
 BASE = ["files", "recipe"]  # for all: files that are whole, and how a network is written down
 HOUSE = [
     "values", "random", "view", "layout", "calls", "energy", "exact", "linear", "compose", "measure",
-    "moments", "guide", "constrain", "mcmc", "descent", "sample", "exponential", "problem", "priors", "symmetries",
-    "observations", "states", "metrics", "plot", "result", "forecast_plot", "forecasts", "tasks", "train", "", "zoo",
-    "studies", "cli", "__main__",
+    "moments", "guide", "constrain", "mcmc", "descent", "sample", "exponential", "problem", "priors", "coupling",
+    "symmetries", "observations", "states", "metrics", "plot", "result", "forecast_plot", "forecasts", "tasks",
+    "train", "", "zoo", "studies", "cli", "__main__",
 ]  # fmt: skip
 # Parts that know no energy: in the same way, but apart from the house. nets: networks know no physics.
 APART = ["io", "physics", "airfoil", "solvers"]

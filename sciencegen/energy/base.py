@@ -114,6 +114,13 @@ class Energy(nn.Module, abc.ABC):
         known, size = self.given(view), len(view.rest)
         return lambda value, noise: sampler.draw(known.at(view, value), size, noise, value)
 
+    def refreshed(self, x: Tensor, noise: Any, sampler: Walk) -> Tensor:
+        """Clean states ``(M, d)`` after moves that leave their density alone and mend what a sampler leaves wrong.
+
+        Themselves, but for priors that know such moves.
+        """
+        return x
+
     def takes(self, rows: Tensor) -> bool:
         """Whether the coordinates ``rows`` may be put in clean at any noise level: what :meth:`at` asks."""
         return rows.numel() == 0

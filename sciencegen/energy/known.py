@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..calls import Plan
 from ..view import View, gather
-from .base import Energy, level
+from .base import Energy, Walk, level
 from .evaluation import Reading
 
 __all__ = ["At"]
@@ -55,6 +55,9 @@ class At(Energy):
 
     def plan(self, x: Tensor, sigma: Tensor) -> Plan:
         return self.energy.plan(self.whole(x), sigma).then(lambda e: e._replace(score=gather(e.score, self.free)))
+
+    def refreshed(self, x: Tensor, noise: Any, sampler: Walk) -> Tensor:
+        return gather(self.energy.refreshed(self.whole(x), noise, sampler), self.free)
 
     def gaussian(self) -> Any | None:
         return self.energy.gaussian_at(self.view, self.value)

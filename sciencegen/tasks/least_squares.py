@@ -1,0 +1,145 @@
+r"""Sums of squares taken to their lowest by products with a Jacobian, or without any derivative.
+
+A step of Levenberg and Marquardt solves :math:`\min |r + J d|^2 + \lambda |d|^2` by conjugate gradients. Residuals of
+which torch knows no gradient, as of an external solver, have to be as many as the unknowns and of the form
+:math:`x - S(x)`; then changes from sweep to sweep take the Jacobian's place (:mod:`sciencegen.coupling.fixed_point`).
+
+References:
+    A method for the solution of certain non-linear problems in least squares (Levenberg, 1944),
+    https://doi.org/10.1090/qam/10666; Numerical Optimization (Nocedal & Wright, 2006), chapter 10,
+    https://doi.org/10.1007/978-0-387-40065-5
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..coupling.fixed_point import fixed_point
+from ..energy import Reading
+from ..linear.functions import Linear
+from ..random import Streams
+
+__all__ = ["Lowest", "Residuals", "least_squares"]
+
+PRODUCTS = 60  # with the Jacobian and its transpose, of one step
+DAMPING, EASIER, HARDER = 1e-3, 0.2, 5.0  # of the mean curvature; after a step that went down, and after one that not
+STUCK = 1e12  # damping at which no step goes down any more
+
+
+class Lowest(NamedTuple):
+    """Where starts ended.
+
+    Arguments:
+        x: ``(M, d)``.
+        value: the energy there, ``(M,)``.
+        history: the energies from step to step.
+        evaluations: of the residuals of a start, each product with a Jacobian as one more.
+    """
+
+    x: Tensor
+    value: Tensor
+    history: list[Tensor]
+    evaluations: int
+
+
+class Residuals:
+    """Readings that should be zero, side by side and over their noise: ``(M, d) -> (M, m)``."""
+
+    def __init__(self, readings: Sequence[Reading]) -> None:
+        if not all(bool((r.noise > 0).all()) for r in readings):
+            raise ValueError("got residuals with a noise of zero; expected how well each is believed, above zero")
+        self.readings = list(readings)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.cat([r.function(x) / r.noise.to(x) for r in self.readings], -1)
+
+    def differentiable(self, x: Tensor) -> bool:
+        """Whether torch knows the gradient of all of them."""
+        with torch.enable_grad():
+            at = x[:1].detach().requires_grad_()
+            return all(r.function(at).requires_grad for r in self.readings)
+
+
+def least_squares(residuals: Residuals, x: Tensor, iterations: int, tolerance: float) -> Lowest:
+    """From ``x (M, d)`` down ``|r|^2 / 2``; a start is done once a step that went down moves it by ``tolerance``."""
+    if residuals.differentiable(x):
+        return _gauss_newton(residuals, x, iterations, tolerance)
+    return _quasi_newton(residuals, x, iterations, tolerance)
+
+
+def _quasi_newton(residuals: Residuals, x: Tensor, iterations: int, tolerance: float) -> Lowest:
+    """Sweeps from field to field, accelerated; what the first field is at the start does not matter."""
+    sizes = [r.function(x[:1]).shape[-1] for r in residuals.readings]
+    if sum(sizes) != x.shape[-1]:
+        raise TypeError(f"got solvers without gradients, and {sum(sizes)} residuals of {x.shape[-1]} unknowns; "
+                        "expected torch functions, or as many residuals as unknowns: each field a solver's answer")
+    spans = [slice(end - size, end) for size, end in zip(sizes, torch.tensor(sizes).cumsum(0).tolist())]
+
+    def swept(z: Tensor) -> Tensor:
+        for reading, span in zip(residuals.readings, spans):
+            answer = z[:, span] - reading.function(z)
+            z = torch.cat([z[:, :span.start], answer, z[:, span.stop:]], 1)
+        return z
+
+    first = sizes[0] if len(sizes) > 1 else 0
+    whole = lambda rest: swept(torch.cat([x[:, :first], rest], 1))
+    with torch.no_grad():
+        found = fixed_point(lambda rest: whole(rest)[:, first:], x[:, first:], x.new_full((len(x),), tolerance),
+                            iterations)
+        end = whole(found.value)
+        value = residuals(end).square().sum(-1) / 2
+    return Lowest(end, value, [value], int(found.sweeps.max()) + 2)
+
+
+def _gauss_newton(residuals: Residuals, x: Tensor, iterations: int, tolerance: float) -> Lowest:
+    near, count = Linear(residuals, x), 1
+    value, going = near.value.square().sum(-1) / 2, torch.ones(len(x), dtype=torch.bool)
+    size = _curvature(near, x)
+    damping, history = DAMPING * size, [value]
+    for _ in range(iterations):
+        step, products = _step(near, damping, going)
+        ahead = torch.where(going[:, None], x + step, x)
+        fresh = Linear(residuals, ahead)
+        after = fresh.value.square().sum(-1) / 2
+        down = going & (after < value)
+        count += 1 + products
+        going = going & ~(down & (step.abs().amax(-1) < tolerance)) & ~(damping > STUCK * size)
+        x, value = torch.where(down[:, None], ahead, x), torch.where(down, after, value)
+        damping = damping * torch.where(down, EASIER, HARDER)
+        history.append(value)
+        if not bool(going.any()):
+            break
+        near = fresh if bool(down.all()) else Linear(residuals, x)
+    return Lowest(x, value, history, count)
+
+
+def _curvature(near: Linear, x: Tensor) -> Tensor:
+    """About the mean eigenvalue of ``J^T J``, ``(M,)``, by one product."""
+    turn = Streams(torch.arange(len(x))).normal(x.shape[-1], x.dtype)
+    return (near.push(turn).square().sum(-1) / turn.square().sum(-1)).clamp_min(torch.finfo(x.dtype).tiny)
+
+
+def _step(near: Linear, damping: Tensor, going: Tensor) -> tuple[Tensor, int]:
+    """``(J^T J + damping) d = -J^T r`` by conjugate gradients, and the products that it took."""
+    residual = -near.pull(near.value)
+    found, heading = torch.zeros_like(residual), residual
+    square = residual.square().sum(-1)
+    enough, products = 1e-16 * square, 1
+    for _ in range(PRODUCTS // 2):
+        busy = going & (square > enough)
+        if not bool(busy.any()):
+            break
+        image = near.pull(near.push(heading)) + damping[:, None] * heading
+        products += 2
+        size = torch.where(busy, square / (heading * image).sum(-1).clamp_min(torch.finfo(square.dtype).tiny), 0.0)
+        found, residual = found + size[:, None] * heading, residual - size[:, None] * image
+        fresh = residual.square().sum(-1)
+        heading = residual + torch.where(busy, fresh / square, 0.0)[:, None] * heading
+        square = torch.where(busy, fresh, square)
+    return found, products
+
+
