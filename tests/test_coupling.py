@@ -92,7 +92,8 @@ def test_units_of_each_model_are_its_own():
     center = torch.cat([torch.full((N,), -0.5), torch.zeros(N)]).double()
     scaled = sg.Gaussian(center, moved[:, None] * scaled.cov * moved)
     found = couple(u=sg.Problem(LAYOUT, decoupled(cov, U, V)), v=sg.Problem(other, scaled)).prior.gaussian()
-    assert torch.allclose(found.cov, cov, atol=1e-9) and found.center.abs().max() < 1e-9
+    assert torch.allclose(found.cov, cov, atol=1e-9)
+    assert found.center.abs().max() < 1e-9
 
 
 def test_rows_are_independent():
@@ -214,7 +215,8 @@ def conduction(source, noise=1e-4, gradients=True):
 def test_settle_finds_the_coupled_solution(strength, gradients):
     found = sg.settle(conduction(lambda u: 5 + strength * u, gradients=gradients), 6, STATE, iterations=60)
     exact = torch.linalg.solve(torch.eye(M) - strength * GREEN, GREEN @ torch.full((M,), 5.0, dtype=torch.float64))
-    assert len(found) == 1 and found.success.all()
+    assert len(found) == 1
+    assert found.success.all()
     assert torch.allclose(torch.as_tensor(found.samples.u.values[0]), exact, atol=1e-7)
     assert "1 coupled solution" in found.message
 
@@ -226,7 +228,9 @@ def test_settle_finds_both_branches_of_bratu():
     found = sg.settle(conduction(lambda u: 2 * torch.exp(u.clamp_max(20))), {"u": u, "q": 2 * u.exp().clamp_max(50)},
                       STATE, iterations=80)
     peaks = found.samples.u.max("u_0").values[found.success]
-    assert len(peaks) == 2 and peaks.min() < 0.5 and peaks.max() > 2
+    assert len(peaks) == 2
+    assert peaks.min() < 0.5
+    assert peaks.max() > 2
     for peak in found.samples.u.values[found.success]:
         u = torch.as_tensor(peak)
         assert (u - GREEN @ (2 * u.exp())).abs().max() < 1e-8
@@ -234,7 +238,8 @@ def test_settle_finds_both_branches_of_bratu():
 
 def test_settle_says_that_there_is_no_solution():
     found = sg.settle(conduction(lambda u: 5 * torch.exp(u.clamp_max(20))), 20, STATE, iterations=80)
-    assert not found.success.any() and found.message.startswith("no coupled solution")
+    assert not found.success.any()
+    assert found.message.startswith("no coupled solution")
 
 
 def test_settle_adds_data_and_holds_what_is_known():

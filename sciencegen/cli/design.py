@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -180,20 +178,17 @@ def own(study: str, /, *, objective: Path | None = None, strength: float = 3.0, 
 
 def resolved(text: str) -> Study:
     """The study that ``module:attribute`` names; ValueError where there is none."""
+    from ..modules import attribute as named
     from ..studies.study import Study
 
-    module, _, attribute = text.partition(":")
-    if not attribute:
+    if ":" not in text:
         raise ValueError(f"got the study {text}; expected airfoil, flow, nbody or module:attribute")
-    sys.path.insert(0, os.getcwd())  # an installed script does not look there
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        found = named(text)
         found = found() if callable(found) and not isinstance(found, Study) else found
     except (Exception, SystemExit) as error:  # the user's own module, of any kind
         raise ValueError(f"got the study {text} ({error!r}); expected a module with a study, or a function that makes "
                          "one") from error
-    finally:
-        sys.path.remove(os.getcwd())
     if not isinstance(found, Study):
         raise ValueError(f"got {type(found).__name__} from {text}; expected a sciencegen.studies.study.Study")
     return found

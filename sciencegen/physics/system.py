@@ -11,14 +11,12 @@ numbers what a ``Variable`` is made of, and :func:`sciencegen.studies.pde.pairs.
 
 from __future__ import annotations
 
-import importlib
 import math
-import os
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from ..modules import attribute
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -154,7 +152,7 @@ def resolve(name: str, grid: int = 32) -> System:
     """
     if name not in SYSTEMS and not all(name.rpartition(":")):
         raise KeyError(f"no system '{name}'; there are {', '.join(SYSTEMS)}, and your own as module:Class")
-    make = _named(SYSTEMS.get(name, name))
+    make = attribute(SYSTEMS.get(name, name))
     if not callable(make):
         raise TypeError(f"got {name}, a {type(make).__name__}; expected a class or function that takes the grid")
     try:
@@ -171,33 +169,3 @@ def resolve(name: str, grid: int = 32) -> System:
         raise TypeError(f"got the parts {parts} of {name}; expected two or more by name, each a "
                         "sciencegen.physics.Part: what is given, and last what is solved for")
     return system
-
-
-def _named(path: str) -> Any:
-    """What stands at ``module:name``, with dots in ``name`` perhaps; the current folder is looked in first."""
-    place, _, names = path.rpartition(":")
-    try:
-        with _here():
-            found: Any = importlib.import_module(place)
-    except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and place.startswith(str(error.name)):
-            raise ImportError(f"got no module '{place}'; expected one that is installed, or {place}.py in "
-                              f"{os.getcwd()}") from error
-        raise ImportError(f"got {place}, which fails when it is imported ({type(error).__name__}: {error}); expected a "
-                          "module that can be imported") from error
-    for name in names.split("."):
-        if not hasattr(found, name):
-            raise ImportError(f"got {path}; expected '{name}' in {getattr(found, '__file__', None) or place}")
-        found = getattr(found, name)
-    return found
-
-
-@contextmanager
-def _here() -> Iterator[None]:
-    """Have modules looked for in the current folder first, and then as before."""
-    folder = os.getcwd()
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
