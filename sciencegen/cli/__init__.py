@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from .. import __version__
 from .assimilate import assimilate
+from .couple import couple
 from .data import data
 from .design import design
 from .forecast import forecast, score
@@ -34,7 +35,7 @@ app = App(name="sciencegen", version=__version__, help="Inverse design by compos
           suppress_keyboard_interrupt=False)
 for command in (design, train, data):
     app.command(command)
-for function in (invert, forecast, assimilate, score, verify, rerun, show):
+for function in (invert, forecast, assimilate, couple, score, verify, rerun, show):
     app.command(function)
 
 PLAIN = {" into float": " into a number", " into int": " into a whole number"}  # Python's words and a user's

@@ -50,19 +50,20 @@ class FixedPoint(NamedTuple):
 def fixed_point(sweep: Map, start: Tensor, enough: Tensor, most: int) -> FixedPoint:
     """``z = sweep(z)`` from ``start (M, n)``, a row until its change is below ``enough (M,)``, after ``most`` at most.
 
-    ``sweep`` takes and returns all rows. A row that is done keeps its value while others go on.
+    ``sweep`` takes and returns all rows. A row that is done keeps its value while others go on, and so does one that
+    is no longer finite.
     """
     point, image = start, sweep(start)
     residual, sweeps = _rms(image - point), torch.ones_like(enough)
     steps, images, value = [], [], image
     for _ in range(most - 1):
-        busy = ~(residual <= enough)
+        busy = ~(residual <= enough) & image.isfinite().all(-1)
         if not bool(busy.any()):
             break
         ahead = torch.where(busy[:, None], _ahead(point, image, steps, images), point)
         fresh = sweep(ahead)
-        moved = busy[:, None].to(ahead)
-        steps, images = [*steps, moved * (ahead - point)][-DEPTH:], [*images, moved * (fresh - image)][-DEPTH:]
+        told = lambda change, busy=busy: torch.where(busy[:, None], change, 0.0).nan_to_num(0.0, 0.0, 0.0)
+        steps, images = [*steps, told(ahead - point)][-DEPTH:], [*images, told(fresh - image)][-DEPTH:]
         point, image = torch.where(busy[:, None], ahead, point), torch.where(busy[:, None], fresh, image)
         value, residual = image, torch.where(busy, _rms(image - point), residual)
         sweeps = sweeps + busy.to(sweeps)

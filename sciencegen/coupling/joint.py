@@ -19,7 +19,7 @@ from ..problem import Problem
 from ..view import View, gather
 from .conditionals import Block, Conditionals
 
-__all__ = ["Asked", "Solved", "couple", "prior_of", "residuals", "solved"]
+__all__ = ["Asked", "Solved", "couple", "joined", "prior_of", "residuals", "solved"]
 
 Solve = Callable[..., Tensor]
 
@@ -53,7 +53,7 @@ def couple(sweeps: int = 20, gibbs: int = 2, **models: Asked | Problem) -> Probl
     if len(models) < 2:
         raise ValueError(f"got {len(models)} fields; expected two or more, as couple(u=model, v=other)")
     layouts = {name: model.layout for name, model in models.items()}
-    layout = _joined(layouts)
+    layout = joined(layouts)
     blocks = [_block(layout, layouts[name], prior_of(model), name) for name, model in models.items()]
     return Problem(layout, Conditionals(blocks, layout.size, sweeps, gibbs))
 
@@ -146,8 +146,8 @@ def residuals(layout: Layout, noise: float | Mapping[str, float] = 1e-3, **solve
     return sum(terms[1:], terms[0])
 
 
-def _joined(layouts: Mapping[str, Layout]) -> Layout:
-    """All parts by name, each as its own model has it."""
+def joined(layouts: Mapping[str, Layout]) -> Layout:
+    """All parts of the models of fields by name, each field as its own model has it; ValueError where they differ."""
     found: dict[str, Variable] = {}
     for name, layout in layouts.items():
         if name not in layout.variables:

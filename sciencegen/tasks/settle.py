@@ -146,7 +146,7 @@ def _result(problem: Problem, found: Lowest, residuals: Residuals, apart: float,
 
 def _distinct(x: Tensor, value: Tensor, apart: float) -> tuple[Tensor, Tensor]:
     """Of starts that ended at one place the one that is lowest, and the share of all that ended there."""
-    left = value.nan_to_num(torch.inf, torch.inf).argsort().tolist()
+    left = [row for row in value.argsort().tolist() if bool(value[row].isfinite())] or [0]
     firsts, shares = [], []
     while left:
         near = (x[left] - x[left[0]]).square().mean(-1).sqrt() <= apart
