@@ -62,14 +62,31 @@ class View:
         index = self.index[(slice(None),) * self.copies + key]
         return View(index, self.copies, self.size, f"{self._bracketed}[{', '.join(map(_slice_text, key))}]")
 
-    def windows(self, length: int, stride: int, axis: int = 0) -> View:
-        """Copies along ``axis``: frames ``[k stride, k stride + length)``; they must end with the last frame."""
-        frames = self._along(axis, "windows")
-        if not (0 < length <= frames and stride > 0 and (frames - length) % stride == 0):
+    def windows(self, length: int, stride: int, axis: int = 0, periodic: bool = False) -> View:
+        """Copies along ``axis``: frames ``[k stride, k stride + length)``; they must end with the last frame.
+
+        ``periodic`` goes on with the first frame after the last one; all of them must then be whole strides.
+        """
+        frames, last = self._along(axis, "windows"), 0 if periodic else length
+        if not (0 < length <= frames and stride > 0 and (frames - last) % stride == 0):
+            ends = ("all divisible by stride, so that the windows go round" if periodic else
+                    "(frames - length) divisible by stride, so that the windows end with the last frame")
             raise ValueError(f"got windows({length}, {stride}) of {frames} frames; expected 0 < length <= {frames} and "
-                             "(frames - length) divisible by stride, so that the windows end with the last frame")
-        starts = torch.arange(0, frames - length + 1, stride)
-        return self._copy(starts[:, None] + torch.arange(length), axis, "windows", length, stride)
+                             f"{ends}")
+        starts = torch.arange(0, frames - max(last - 1, 0), stride)
+        pick = (starts[:, None] + torch.arange(length)) % frames
+        return self._copy(pick, axis, "windows", length, stride, *(("periodic",) if periodic else ()))
+
+    def patches(self, length: int | tuple[int, int], stride: int | tuple[int, int], axes: tuple[int, int] = (0, 1),
+                periodic: bool = True) -> View:
+        """Copies along two axes, ``(rows, columns)`` of them: windows of both, by default round their ends.
+
+        ``length`` and ``stride`` are one number, or one for each axis.
+        """
+        lengths, strides = ((v, v) if isinstance(v, int) else v for v in (length, stride))
+        first, second = (self._along(axis, "patches") and axis for axis in axes)
+        rows = self.windows(lengths[0], strides[0], first, periodic)
+        return rows.windows(lengths[1], strides[1], second, periodic)
 
     def pairs(self, axis: int = 0) -> View:
         """Copies along ``axis``: every unordered pair ``i < j`` of its entries, ``n (n - 1) / 2`` of them."""
@@ -88,7 +105,7 @@ class View:
                              "expected one of them, counted from 0")
         return self.event[axis]
 
-    def _copy(self, pick: Tensor, axis: int, what: str, *arguments: int) -> View:
+    def _copy(self, pick: Tensor, axis: int, what: str, *arguments: int | str) -> View:
         """Entries ``pick (copies, *kept)`` of an axis: the first axis of ``pick`` joins the copies."""
         at = self.copies + axis
         index = self.index.movedim(at, 0)[pick].movedim(0, pick.ndim - 1 + self.copies)

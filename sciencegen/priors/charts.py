@@ -97,23 +97,53 @@ class Whole(Chart):
 
 
 class Marginal(Chart):
-    """The chart of a marginal density: the state is a part of what the network sees."""
+    """The chart of a marginal density: the state is a part of what the network sees, whole or with something given.
 
-    def __init__(self, data: Gaussian, view: View) -> None:
+    Arguments:
+        inner: the chart of the part by itself.
+        view: which coordinates it has.
+        like: of as many numbers as the network sees.
+    """
+
+    def __init__(self, inner: Chart, view: View, like: Tensor) -> None:
         super().__init__()
-        rows = view.rows.to(data.center.device)
-        self.base, self.size, self.name = data.marginal(view), len(rows), f".marginal({view})"
+        rows = view.rows.to(like.device)
+        self.inner, self.base, self.size, self.name = inner, inner.base, len(rows), f"{inner.name}.marginal({view})"
         self.register_buffer("rows", rows, persistent=False)
-        self.register_buffer("keep", _marked(rows, data.center), persistent=False)
+        self.register_buffer("keep", scatter(inner.keep, rows, len(like)), persistent=False)
 
     def part(self, whole: Tensor) -> Tensor:
         return gather(whole, self.rows)
 
+    def free(self, x: Tensor) -> Tensor:
+        return self.inner.free(x)
+
+    def off(self, x: Tensor) -> Tensor:
+        return self.inner.off(x)
+
     def enter(self, u: Tensor, x: Tensor) -> Tensor:
-        return scatter(u, self.rows, len(self.keep)).reshape(-1, len(self.keep))
+        return scatter(self.inner.enter(u, x), self.rows, len(self.keep))
 
     def leave(self, out: Tensor, x: Tensor) -> Tensor:
-        return out[:, self.rows].reshape(x.shape)
+        return self.inner.leave(out[:, self.rows], x)
+
+    def back(self, v: Tensor) -> Tensor:
+        return self.inner.back(v)
+
+    def known(self, noise: Tensor) -> Tensor:
+        return self.inner.known(self.part(noise))
+
+    def held(self, x: Tensor) -> Tensor:
+        return self.inner.held(x)
+
+    def takes(self, rows: Tensor) -> bool:
+        return self.inner.takes(rows)
+
+    def gaussian(self) -> Gaussian | None:
+        return self.inner.gaussian()
+
+    def gaussian_at(self, view: View, value: Tensor) -> Gaussian | None:
+        return self.inner.gaussian_at(view, value)
 
 
 class Given(Chart):

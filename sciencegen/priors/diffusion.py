@@ -65,8 +65,9 @@ class EnergyNet(Preconditioned):
     exact = True
 
     def __init__(self, net: nn.Module, data: Gaussian, marginals: Sequence[Part] = (), lowest: float = 2e-3,
-                 given: Sequence[Part] = (), chart: Chart | None = None, context: Context = _CLEAN) -> None:
-        super().__init__(self.around(net), data, marginals, lowest, given, chart, context)
+                 given: Sequence[Part] = (), chart: Chart | None = None, context: Context = _CLEAN,
+                 within: Sequence[tuple[Part, Part]] = ()) -> None:
+        super().__init__(self.around(net), data, marginals, lowest, given, chart, context, within)
         self.exact_from = BELIEVED * lowest
 
     @classmethod

@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -40,30 +41,40 @@ class Preconditioned(Prior):
         given: parts of which it is trained to know the others' energy, where the part is known clean.
         chart: which of them this energy is; set by :meth:`marginal` and :meth:`given`.
         context: how it meets what is given in training.
+        within: pairs ``(part, known)``: parts that it is trained to know alone where ``known``, of theirs, is clean.
 
     Raises:
         ValueError: a part has coordinates that the state has not, or one twice; ``lowest`` is not above zero.
     """
 
     def __init__(self, net: nn.Module, data: Gaussian, marginals: Sequence[Part] = (), lowest: float = 2e-3,
-                 given: Sequence[Part] = (), chart: Chart | None = None, context: Context = _CLEAN) -> None:
+                 given: Sequence[Part] = (), chart: Chart | None = None, context: Context = _CLEAN,
+                 within: Sequence[tuple[Part, Part]] = ()) -> None:
         super().__init__()
         count = data.center.numel()
         if not 0 < lowest < 1e6:
             raise ValueError(f"got lowest={lowest}; expected a noise level above zero, as 2e-3")
         self.net, self.data, self.lowest, self.context = net, data, lowest, context
         self.marginals, self.conditions = ([_rows(part, count) for part in parts] for parts in (marginals, given))
+        self.within = [(_rows(part, count), _rows(known, count)) for part, known in within]
         self.chart = Whole(data) if chart is None else chart
-        self.size, self.parts = self.chart.size, 1 + len(self.marginals) + len(self.conditions)
+        self.size = self.chart.size
+        self.parts = 1 + len(self.marginals) + len(self.conditions) + len(self.within)
         self.balance = Balance(self.parts) if context.balanced and not self.chart.name else None
         self._known: dict[int, Preconditioned] = {}
 
     def marginal(self, view: View) -> Preconditioned:
-        """The energy of ``view``'s coordinates alone, by the same network; ValueError if it was not trained for it."""
-        if view.copies or view.rows.tolist() not in self.marginals:
-            raise ValueError(f"got the marginal on '{view}'; expected one of the {len(self.marginals)} parts that this "
-                             f"network was trained to know (its argument marginals): {_listed(self.marginals)}")
-        return self._charted(Marginal(self.data, view))
+        """The energy of ``view``'s coordinates alone, by the same network; ValueError if it was not trained for it.
+
+        Of an energy in which something is given, that where it is given still (the argument ``within``).
+        """
+        known = sorted(self.chart.exact.rows.tolist()) if isinstance(self.chart, Given) else []
+        there = [part for part, own in self.within if sorted(own) == known] if known else self.marginals
+        if view.copies or view.rows.tolist() not in there:
+            raise ValueError(f"got the marginal on '{view}'; expected one of the {len(there)} parts that this network "
+                             f"was trained to know (its argument {'within' if known else 'marginals'}): "
+                             f"{_listed(there)}")
+        return self._alone(view, known)
 
     @property
     def plain(self) -> bool:
@@ -80,16 +91,25 @@ class Preconditioned(Prior):
 
         Its score is zero on what is given. ValueError if the network was not trained for it.
         """
+        if self.chart.name and not view.copies and self.takes(view.rows):
+            return self
         if view.copies or sorted(view.rows.tolist()) not in map(sorted, self.conditions):
             raise ValueError(f"got '{view}' given; expected one of the {len(self.conditions)} parts that this network "
                              f"was trained with (its argument given): {_listed(self.conditions)}")
         return self._charted(Given(self.data, view, self.lowest))
 
+    def _alone(self, view: View, known: Sequence[int]) -> Preconditioned:
+        """The marginal on a part, where the coordinates ``known`` of the whole state, of this part, are given."""
+        data, center = self.data.marginal(view), self.data.center
+        inside = View(torch.isin(view.rows, torch.tensor(known)).nonzero()[:, 0], 0, len(view.rows), "given")
+        return self._charted(Marginal(Given(data, inside, self.lowest) if known else Whole(data), view, center))
+
     def _charted(self, chart: Chart) -> Preconditioned:
-        return type(self)(self.net, self.data, self.marginals, self.lowest, self.conditions, chart, self.context)
+        return type(self)(self.net, self.data, self.marginals, self.lowest, self.conditions, chart, self.context,
+                          self.within)
 
     def plan_loss(self, clean: Tensor, draw: Draw) -> Plan:
-        """Denoising errors ``(b,)``: of the joint where ``draw.part`` is 0, then of each marginal, then of each given.
+        """Denoising errors ``(b,)``: of the joint where ``draw.part`` is 0, of each marginal, given, within.
 
         Whatever is in a batch, it costs one call of the network. See :meth:`plan_error` and :class:`Context`.
         """
@@ -147,10 +167,11 @@ class Preconditioned(Prior):
     def _part(self, index: int) -> Preconditioned:
         """The energy of a kind of row; kept, since its Gaussian may cost a factorisation."""
         if index and index not in self._known:
-            rows = [*self.marginals, *self.conditions][index - 1]
+            rows, known = [*((m, ()) for m in self.marginals), *((c, None) for c in self.conditions),
+                           *self.within][index - 1]
             view = View(torch.tensor(rows), 0, self.data.center.numel(), "part")
-            told = index > len(self.marginals)
-            self._known[index] = self._charted(Given(self.data, view, self.lowest)) if told else self.marginal(view)
+            self._known[index] = (self._charted(Given(self.data, view, self.lowest)) if known is None else
+                                  self._alone(view, known))
         return self._known[index] if index else self
 
     def _apply(self, function: Callable[..., Any], recurse: bool = True) -> Preconditioned:
@@ -162,7 +183,8 @@ class Preconditioned(Prior):
         if self.chart.name:
             raise ValueError(f"got {self!r}, a part of what its network knows; expected the energy of the whole state")
         context = {} if self.context == _CLEAN else {"context": self.context.config()}
-        return {"marginals": self.marginals, "lowest": self.lowest, "given": self.conditions, **context}
+        within = {"within": self.within} if self.within else {}
+        return {"marginals": self.marginals, "lowest": self.lowest, "given": self.conditions, **context, **within}
 
     def tensors(self, half: bool = False) -> dict[str, Tensor]:
         """The Gaussian; axes of low rank may be in 16 bits, as loading makes them orthonormal again."""
@@ -172,11 +194,12 @@ class Preconditioned(Prior):
     @classmethod
     def build(cls, config: Mapping[str, Any], net: nn.Module, tensors: Mapping[str, Tensor]) -> Preconditioned:
         """The prior of which these are :meth:`config` and :meth:`tensors`, with this network."""
-        if unknown := config.keys() - {"marginals", "lowest", "given", "context"}:
-            raise TypeError(f"got the setting '{min(unknown)}'; expected marginals, lowest, given and context")
+        if unknown := config.keys() - {"marginals", "lowest", "given", "context", "within"}:
+            raise TypeError(f"got the setting '{min(unknown)}'; expected marginals, lowest, given, context and within")
         data = Gaussian.from_state({k.removeprefix("data."): v for k, v in tensors.items()})
         context = Context(**config.get("context", {}))
-        return cls(net, data, config["marginals"], config["lowest"], config.get("given", ()), context=context)
+        made = partial(cls, net, data, config["marginals"], config["lowest"], config.get("given", ()), context=context)
+        return made(within=config["within"]) if "within" in config else made()
 
     def gaussian(self) -> Gaussian | None:
         """The one that the network corrects; None where something is given (:meth:`gaussian_at`)."""

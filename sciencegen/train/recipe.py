@@ -67,6 +67,7 @@ class Training:
         marginals: groups of parts that are to be known alone.
         given: groups of parts that are to be known clean, where the others are asked for; the :func:`contexts` of a
             forecast unless given, none where no part has an axis of time.
+        within: pairs of groups: the first is to be known alone where the second, of its parts, is known clean.
         steps, minutes: in total; 10 minutes where neither is said.
         width: of the network that is chosen.
         levels, batch, rate, decay, precision, seed, every: as in :func:`fit`.
@@ -81,6 +82,7 @@ class Training:
     gaussian: Gaussian | None = None
     marginals: tuple[tuple[Part, ...], ...] = ()
     given: tuple[tuple[Part, ...], ...] | None = None
+    within: tuple[tuple[tuple[Part, ...], tuple[Part, ...]], ...] = ()
     steps: int | None = None
     minutes: float | None = None
     width: int | None = None

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from .bases import Choice, chosen
 from .card import card
 from .fit import Trained, fit
 from .ranks import Ranks
-from .recipe import Data, Training
+from .recipe import Data, Training, together
 from .scores import scores
 from .verdict import gates, judged, judged_by_loss, knots
 
@@ -80,7 +81,9 @@ def train(states: Data, how: Training | None = None, out: str | os.PathLike = "r
 
 def _prior(how: Training, layout: Layout, choice: Choice, net: nn.Module) -> Prior:
     marginals, given = how.views(layout)
-    return how.kind(net, choice.gaussian, marginals, how.levels.low, given)
+    pairs = [(together(layout, part), together(layout, known)) for part, known in how.within]
+    kind = partial(how.kind, within=pairs) if pairs else how.kind
+    return kind(net, choice.gaussian, marginals, how.levels.low, given)
 
 
 def _model(states: Data, how: Training, choice: Choice, recipe: Recipe, trained: Trained, ahead: bool = False
