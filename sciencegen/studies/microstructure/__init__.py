@@ -1,0 +1,1 @@
+"""Microstructures: designed, painted and found again from what was measured of them."""
