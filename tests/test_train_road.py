@@ -145,6 +145,14 @@ def test_a_network_that_is_better_is_shipped_with_how_much(tmp_path):
         assert one["error"] < 1.5 * one["error of the Gaussian"], name
 
 
+def test_a_network_that_was_trained_to_be_given_parts_is_judged_by_that(tmp_path):
+    """It has seen no joint row, where its Gaussian is the better one."""
+    rows = bent()
+    data = packed(rows, u=(1,), v=(2,))
+    model = train(data, how(rows, given=(("v",),), shares=(0.0, 1.0), steps=200), tmp_path, progress=False)
+    assert model.training["better"]
+
+
 def test_gates_are_the_shares_of_a_correction_that_denoise_best_level_by_level():
     rows, network = bent(), Denoiser(MLP(3, 16, 1), Gaussian(torch.zeros(3), torch.ones(3)))
     torch.manual_seed(0)

@@ -91,14 +91,15 @@ def _model(states: Data, how: Training, choice: Choice, recipe: Recipe, trained:
     """The model of what was trained, as far as it is of use; of its Gaussian alone where it is not."""
     layout, prior, like = states.layout, trained.prior, next(trained.prior.parameters())
     base = _prior(how, layout, choice, Zero(how.kind is EnergyNet)).to(like).eval()
-    shares = gates(prior, base, states, how.levels) if how.gated and prior.denoises else []
+    told = how.views(layout)[1] if how.given is not None else []
+    shares = gates(prior, base, states, how.levels, told) if how.gated and prior.denoises else []
     if shares:
         where = (knots(how.levels).log() / 4).tolist()
         inside = prior.net.net if how.kind is EnergyNet else prior.net
         prior = _prior(how, layout, choice, Gated(inside, where, shares)).to(like).eval()
         recipe = _recipe(Gated, net=recipe, knots=where, weights=shares)
     verdict = windows.judged(prior, base, states, how) if ahead else (
-        judged(prior, base, states, how.levels) if prior.denoises else
+        judged(prior, base, states, how.levels, told) if prior.denoises else
         judged_by_loss(prior, base, states, trained.schedule))
     if not verdict.better:
         prior, recipe = base, _recipe(Zero, scalar=how.kind is EnergyNet)

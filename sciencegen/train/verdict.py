@@ -2,7 +2,8 @@
 
 At each level the correction that the network makes to the Gaussian is scaled by what makes the error on validation
 rows least (:mod:`sciencegen.nets.gated`), so that a short training does no harm where it has learned nothing. What is
-left of its use is then measured on test rows, by which nothing was chosen.
+left of its use is then measured on test rows, by which nothing was chosen. A network that was trained to be given
+some parts is judged by what it says of the others then, as much as by the joint density.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..energy import Energy
+from ..layout import View
 from ..metrics import tweedie_error
 from ..priors.base import Prior
 from ..random import Streams
@@ -72,27 +74,41 @@ def knots(levels: Levels) -> Tensor:
     return levels((torch.arange(KNOTS) + 0.5) / KNOTS)
 
 
-def gates(network: Energy, base: Energy, data: Data, levels: Levels) -> list[float]:
+def gates(network: Energy, base: Energy, data: Data, levels: Levels, given: Sequence[View] = ()) -> list[float]:
     """By knot the share of the network's correction that denoises validation rows best, 0 to 1; all without any."""
     if not len(data.valid):
         return [1.0] * KNOTS
     clean = _held(network, data.valid, data.layout.size)
     noise, found = Streams(torch.arange(len(clean)) + 2**40).to(clean.device), []
+    pairs = [(one, other, known) for (one, known), (other, _) in zip(_asked(network, given), _asked(base, given))]
     with torch.no_grad():
         for k, sigma in enumerate(knots(levels).tolist()):
-            x = clean + sigma * noise.at(k).normal(clean.shape[-1], clean.dtype)
-            plain = base.mean(x, sigma)
-            step = network.mean(x, sigma) - plain
-            wanted = ((clean - plain) * step).sum(dtype=torch.float64) / step.square().sum(dtype=torch.float64)
-            found.append(float(wanted.nan_to_num(0.0).clamp(0, 1)))
+            white = noise.at(k).normal(clean.shape[-1], clean.dtype)
+            wanted = sum(_agreement(one, other, clean, sigma, white, known) for one, other, known in pairs)
+            found.append(float((wanted[0] / wanted[1]).nan_to_num(0.0).clamp(0, 1)))
     return found
 
 
-def judged(network: Energy, base: Energy, data: Data, levels: Levels) -> Verdict:
+def _agreement(network: Energy, base: Energy, clean: Tensor, sigma: float, white: Tensor, known: Tensor | None
+               ) -> Tensor:
+    """How much of the network's correction is wanted, and how much there is, ``(2,)``."""
+    x = clean + sigma * (white if known is None else white.index_fill(-1, known.to(white.device), 0.0))
+    plain = base.mean(x, sigma)
+    step = network.mean(x, sigma) - plain
+    return torch.stack([((clean - plain) * step).sum(dtype=torch.float64), step.square().sum(dtype=torch.float64)])
+
+
+def _asked(energy: Energy, given: Sequence[View]) -> list[tuple[Energy, Tensor | None]]:
+    """The joint energy and those of the rest where parts are given, with the coordinates of these."""
+    return [(energy, None), *((energy.given(view), view.rows) for view in given)]
+
+
+def judged(network: Energy, base: Energy, data: Data, levels: Levels, given: Sequence[View] = ()) -> Verdict:
     """The verdict on a network by rows that nothing was chosen by, as far as there are some."""
     for rows, name in _choices(data):
         clean = _held(network, rows, data.layout.size)
-        first, second = (float(tweedie_error(one, clean, knots(levels)).mean()) for one in (network, base))
+        first, second = (float(torch.stack([tweedie_error(part, clean, knots(levels), known=known)
+                                            for part, known in _asked(one, given)]).mean()) for one in (network, base))
         return Verdict(first, second, name)
     return Verdict()
 

@@ -51,11 +51,11 @@ class ReactionDiffusion(Coupled):
 
     n: int = 20
     frames: int = 10
-    frame: float = 0.5
+    frame: float = 0.2
     substeps: int = 8
     diffusion: tuple[float, float] = (0.01, 0.05)
     supply: float = 0.01
-    rate: float = 1.0
+    rate: float = 2.0
     length: float = 0.15
     pace: float = 0.0
 
