@@ -145,6 +145,34 @@ def test_a_task_takes_coupled_fields():
     assert abs(ask(problem) - ask(joint)).max().to_array().max() < 1e-6
 
 
+def test_a_design_of_one_field_for_the_other():
+    cov = covariance(0.9)
+    problem, joint = pair(cov), sg.Problem(LAYOUT, sg.Gaussian(cov.new_zeros(2 * N), cov))
+    sampler = sg.Multistep(sg.karras(12, 0.02, 40.0, dtype=torch.float64))
+    ask = lambda p: sg.design(p, lambda u, v: (v[..., 0] - 2) ** 2, 5.0, sampler, 4, seeds=torch.arange(4),
+                              progress=False).samples
+    assert abs(ask(problem) - ask(joint)).max().to_array().max() < 1e-2  # the adjoint is solved to a thousandth
+
+
+def test_a_forecast_of_coupled_fields():
+    step = torch.tensor([[0.8, 0.3], [-0.2, 0.7]], dtype=torch.float64)
+    kick = torch.tensor([[0.3, 0.1], [0.1, 0.2]], dtype=torch.float64)
+    still = kick.clone()
+    for _ in range(300):
+        still = step @ still @ step.mT + kick
+    ahead = [torch.linalg.matrix_power(step, k) @ still for k in range(N)]
+    blocks = [[ahead[i - j] if i >= j else ahead[j - i].mT for j in range(N)] for i in range(N)]
+    cov = torch.cat([torch.cat(row, 1) for row in blocks])[:, [*range(0, 2 * N, 2), *range(1, 2 * N, 2)]]
+    cov = cov[[*range(0, 2 * N, 2), *range(1, 2 * N, 2)]]
+    time = sg.Variable((N,), dims=("time",), coords={"time": range(N)})
+    layout = sg.Layout(u=time, v=time)
+    models = {name: sg.Problem(layout, decoupled(cov, *rows)) for name, rows in {"u": (U, V), "v": (V, U)}.items()}
+    history = {name: torch.ones(1, 1, 2, dtype=torch.float64) for name in models}
+    ask = lambda p: sg.forecast(p, history, 9, 5, memory=2, seeds=torch.arange(5), progress=False).frames
+    joint = sg.Problem(layout, sg.Gaussian(cov.new_zeros(2 * N), cov))
+    assert abs(ask(couple(**models)) - ask(joint)).max().to_array().max() < 1e-6
+
+
 def test_a_part_that_no_model_is_of_has_to_be_given():
     layout = sg.Layout(u=(N,), v=(N,), load=())
     cov = torch.eye(2 * N + 1, dtype=torch.float64) + 0.3
