@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from .options import Count, Device, Out, Overwrite, Partial, Seed, Whole, at_least
+from .options import Count, Device, Out, Overwrite, Partial, Seed, Switch, Whole, at_least
 from .own import design_model, is_model
 from .run import Asked, designed
 
@@ -23,6 +23,7 @@ design = App(name="design", help="Sample designs, refine them and have them judg
 
 POINTS = ("0.4@3e6", "0.8@1.5e6", "1.2@1e6")
 Repeated = Annotated[tuple[str, ...], Parameter(negative="")]
+Moduli = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)]
 
 
 @design.command
@@ -143,11 +144,59 @@ def nbody(*, bodies: Whole = 4, frames: Whole = 44, count: Count = 50, seed: See
     designed(study, asked, out, overwrite, partial)
 
 
+@design.command
+def microstructure(*, kx: float | None = None, ky: float | None = None, contrast: float = 10.0, modulus: Moduli = (),
+                   void: float = 1e-4, fraction: float | None = None, style: Repeated = (), paint: Path | None = None,
+                   size: Whole = 64, connected: Switch = False, feature: Whole = 1,
+                   prior: Literal["level-set", "adam"] = "level-set", count: Count = 16, seed: Seed = 0,
+                   out: Out = Path("runs/microstructure"), device: Device = "cpu", overwrite: Overwrite = False,
+                   partial: Partial = False) -> None:
+    """Design periodic microstructures of two phases, of wanted conductivity or stiffness, in a given style.
+
+    Parameters
+    ----------
+    kx, ky
+        Effective conductivity along x and y, in units of phase 0's.
+    contrast
+        Conductivity of phase 1, in the same units.
+    modulus
+        Effective stiffness as C11=0.3 (C22, C12, C66), in units of Young's modulus of phase 1; repeat it for several.
+        Plane strain, Poisson's ratio 0.3. Phase 1 is then in one piece.
+    void
+        Stiffness of phase 0, in the same units.
+    fraction
+        Share of phase 1; free unless given.
+    style
+        As size=4,angle=30,aspect=2,fraction=0.4: correlation length in pixels, long direction in degrees from x,
+        lengths along it over those across. Repeat it, with a map, for several.
+    paint
+        A picture, black where the first style is, white where the last. Of one style its shade is the local share of
+        phase 1, from 0.2 (black) to 0.8 (white).
+    size
+        Pixels a side.
+    connected
+        Phase 1 in one piece.
+    feature
+        Diameter of the least disc, in pixels, that fits everywhere into both phases.
+    prior
+        Level sets of Gaussian fields, moved by Newton's method; or by Adam, the floor to compare with.
+    """
+    from ..studies.microstructure.words import goals, level_sets
+
+    at_least(1, feature=feature)
+    asked = Asked.of("design microstructure", None, kx=kx, ky=ky, contrast=contrast, modulus=modulus, void=void,
+                     fraction=fraction, style=style, paint=paint, size=size, connected=connected, feature=feature,
+                     prior=prior, count=count, seed=seed, device=device)
+    wanted = goals(kx, ky, fraction, modulus, contrast, void)
+    study = level_sets(wanted, style, paint, size, connected, feature, prior == "adam")
+    designed(study, asked, out, overwrite, partial)
+
+
 @design.default
 def own(study: str, /, *, objective: Path | None = None, strength: float = 3.0, count: Count = 16, seed: Seed = 0,
         steps: Whole = 32, out: Out = Path("runs/own"), device: Device = "cpu", overwrite: Overwrite = False,
         partial: Partial = False) -> None:
-    """Run a study: airfoil, flow, nbody (which have options of their own), or yours; or use a prior of yours.
+    """Run a study, shipped (these have options of their own) or yours; or use a prior of yours.
 
     Parameters
     ----------
@@ -182,7 +231,7 @@ def resolved(text: str) -> Study:
     from ..studies.study import Study
 
     if ":" not in text:
-        raise ValueError(f"got the study {text}; expected airfoil, flow, nbody or module:attribute")
+        raise ValueError(f"got the study {text}; expected airfoil, flow, microstructure, nbody or module:attribute")
     try:
         found = named(text)
         found = found() if callable(found) and not isinstance(found, Study) else found

@@ -45,7 +45,7 @@ class Asked:
     files: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, command: str, prior: str | None, **arguments: Any) -> Asked:
+    def of(cls, command: str, prior: str | None, /, **arguments: Any) -> Asked:
         """With the options as they were given, checked as far as all commands have them."""
         at_least(1, **{k: v for k, v in arguments.items() if k == "count"})
         return cls(command, prior, arguments)
