@@ -19,6 +19,7 @@ from torch import Tensor, nn
 import sciencegen
 from oracles import close, covariance, normal
 from sciencegen.constrain import Affine
+from sciencegen.coupling import couple, solved
 from sciencegen.energy import At, Denoised, Energy, Potential, Residual
 from sciencegen.exact import Gaussian, Mixture
 from sciencegen.guide import Moments, Projected, Tweedie
@@ -107,6 +108,18 @@ THREE = Layout(x=(3,))["x"]
 PARTS = Layout(u=Variable((2,), loc=1.0, scale=3.0), c=())
 MATRIX = torch.tensor([[1.0, 0.5, 0.0], [0.0, 1.0, -1.0]], dtype=torch.float64)
 SEEN = torch.tensor([0.3, -0.2], dtype=torch.float64)
+COUPLED = Layout(u=(2,), v=())
+
+
+def coupled(other: Problem | None = None) -> Energy:
+    made = couple(u=Problem(COUPLED, gaussian(3)), v=other or Problem(COUPLED, gaussian(3))).prior
+    made.tolerance = 1e-12
+    return made
+
+
+def halved() -> Problem:
+    return solved(COUPLED, v=lambda u: u.sum(-1) / 4)
+
 
 CASES = [
     Case("Gaussian", lambda: gaussian(3), 3),
@@ -148,6 +161,9 @@ CASES = [
     Case("On copies of copies", lambda: gaussian(2).on(U.windows(2, 2).pairs()[0]), 11),
     Case("On, a network", lambda: energynet().on(U[:, 0].each() & P[:2]) - energynet().on(P), 11),
     Case("On, score only", lambda: denoiser().on(P & U[0].each()[None][..., :0]) + gaussian(2).on(P[:2]), 11),
+    Case("Conditionals", coupled, 3),
+    Case("Conditionals with a solver", lambda: coupled(halved()), 3),
+    Case("Solved", lambda: halved().prior, 3),
     Case("Tweedie", lambda: Tweedie(mixture(3), 0.5 * bowl() + law()), 3),
     Case("Tweedie, a network", lambda: Tweedie(energynet(), law()), 3),
     Case("Tweedie, a score-only prior", lambda: Tweedie(denoiser(), law()), 3),

@@ -20,8 +20,8 @@ from sciencegen.sample import Ancestral, Euler, Heun, Multistep, karras
 from sciencegen.tasks import Constraint, Problem, Terms
 
 D = torch.float64
-# Moments stop where they are solved, and factor a Gaussian at each noise level, both of which take numbers.
-SHAPES = [case for case in CASES if "Moments" not in case.name]
+# Moments and conditionals stop where they are solved, and factor a Gaussian, both of which take numbers.
+SHAPES = [case for case in CASES if "Moments" not in case.name and "Conditionals" not in case.name]
 
 
 @pytest.mark.parametrize("case", SHAPES, ids=lambda case: case.name)

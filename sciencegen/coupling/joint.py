@@ -7,7 +7,7 @@ same if they have the same name; their units have to be the same, the numbers by
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -75,8 +75,8 @@ class Solved(Energy):
         self.register_buffer("rows", layout[name].rows, persistent=False)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        raise TypeError(f"got {self!r}, which has no density; expected residuals(...) and settle() where an energy is "
-                        "needed")
+        raise TypeError(f"only the score of {self!r} is known: a solver's answer has no density; where an energy is "
+                        "needed use residuals(...)")
 
     def takes(self, rows: Tensor) -> bool:
         return not bool(torch.isin(rows, self.rows.to(rows.device)).any())
@@ -98,10 +98,13 @@ class Solved(Energy):
         return own - answer if answer.requires_grad or not x.requires_grad else own.detach() - answer
 
     def ahead(self, view: View, sampler: Walk) -> Ahead:
-        known = View(view.rows, 0, self.layout.size, view.name)
-        rest = known.rest
-        whole = lambda value: value.new_zeros(*value.shape[:-1], self.layout.size).index_copy(-1, known.rows, value)
-        return lambda value, noise: self.answer(whole(value))[..., torch.searchsorted(self.rows, rest)]
+        rest = torch.searchsorted(self.rows, view.rest.to(self.rows.device))
+
+        def drawn(value: Tensor, noise: Any) -> Tensor:
+            empty = value.new_zeros(*value.shape[:-1], self.layout.size)
+            return gather(self.answer(empty.index_copy(-1, view.rows.to(value.device), value)), rest)
+
+        return drawn
 
     def plan(self, x: Tensor, sigma: Tensor) -> Plan:
         def finish(_: object) -> Evaluation:

@@ -113,9 +113,9 @@ def _stated(block: Stated) -> _Conditional | None:
     given = torch.ones(count, dtype=torch.bool)
     given[block.free] = False
     view = View(given.nonzero()[:, 0], 0, count, "the other fields")
-    dtype = next((t.dtype for t in (*block.known.parameters(), *block.known.buffers()) if t.is_floating_point()),
-                 torch.float64)
-    probes = torch.cat([torch.zeros(1, len(view.rows)), torch.eye(len(view.rows))]).to(dtype)
+    like = next((t for t in (*block.known.parameters(), *block.known.buffers()) if t.is_floating_point()),
+                torch.zeros(0, dtype=torch.float64))
+    probes = torch.cat([torch.zeros(1, len(view.rows)), torch.eye(len(view.rows))]).to(like)
     found = block.known.gaussian_at(view, probes) if len(view.rows) else block.known.gaussian()
     if found is None:
         return None
