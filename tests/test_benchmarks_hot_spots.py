@@ -60,7 +60,7 @@ def test_features_of_one_void_are_its_load_porosity_and_radius():
 
 @pytest.mark.parametrize("step", [FourierStep, UNetStep])
 def test_rivals_are_persistence_untrained_and_know_of_no_place(step):
-    net, (now, still, told) = step(2, 1, 1), (normal(2, 2, 32, 32).float(), normal(2, 1, 32, 32).float(), torch.ones(2, 1))
+    net, now, still, told = step(2, 1, 1), *(normal(2, n, 32, 32).float() for n in (2, 1)), torch.ones(2, 1)
     close(net(now, still, told), now)
     for parameter in net.parameters():
         parameter.data = 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel()))
