@@ -141,6 +141,21 @@ def train_flow(*, data: Path, out: TrainingOut = Path("runs/flow_prior"), steps:
     shipped("flow", data, out, steps, device, lambda: recipe(data, full, steps))
 
 
+@train.command(name="microstructure")
+def train_microstructure(*, data: Path, out: TrainingOut = Path("runs/microstructure_prior"), steps: Steps = None,
+                         device: Device = "cpu") -> None:
+    """Train the prior of patches of two-phase microstructures: about half an hour on one core.
+
+    Parameters
+    ----------
+    data
+        The file that datasets/make_microstructures.py makes, of 24,000 images or so.
+    """
+    from ..studies.microstructure.prior import recipe
+
+    shipped("microstructure", data, out, steps, device, lambda: recipe(data, steps))
+
+
 def shipped(name: str, data: Path, out: Path, steps: int | None, device: str,
             recipe: Callable[[], tuple[Packed, Training]]) -> None:
     """Train a prior that is shipped by its recipe."""

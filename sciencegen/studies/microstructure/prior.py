@@ -39,7 +39,7 @@ SIDE, OVERLAP = 32, 16  # pixels of a patch, and those that neighbours share
 NUMBERS = ("log length", "stretch along", "stretch diagonal", "fraction", *FAMILIES)
 LOC, SCALE = (1.15, 0.0, 0.0, 0.45, *[0.25] * 4), (0.3, 0.45, 0.45, 0.15, *[0.43] * 4)
 CUTS = 64  # patches that are cut out of an image, each in a position of its own
-SMALL = Training(steps=16_000, batch=32, rate=2e-3, levels=Levels(low=2e-2, high=80.0, center=1.0, spread=1.5),
+SMALL = Training(steps=30_000, batch=16, rate=2e-3, levels=Levels(low=5e-2, high=80.0, center=2.0, spread=1.4),
                  given=(("style",),), shares=(0.1, 0.5, 0.15, 0.15, 0.1), precision=torch.bfloat16, every=250,
                  gated=False)
 
@@ -119,11 +119,9 @@ def read(file: str | os.PathLike) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(data["phase"][:]), encoded(style, torch.from_numpy(data["family"][:]))
 
 
-def network(layout: Layout) -> Recipe:
-    """The network of states of :func:`prior_layout`; see :class:`sciencegen.nets.fields.FieldUNet`."""
-    return Recipe("sciencegen.nets.fields.FieldUNet", {
-        "shapes": [list(v.shape) for v in layout.variables.values()], "axes": [[0, 1], [-1]], "grid": [SIDE, SIDE],
-        "periodic": [False, False], "channels": [48, 64, 96], "blocks": [1, 1, 1], "patch": 2, "features": 64})
+def network() -> Recipe:
+    """The network of states of :func:`prior_layout`; see :class:`sciencegen.nets.wiener.WienerUNet`."""
+    return Recipe("sciencegen.nets.wiener.WienerUNet", {"side": SIDE, "loc": list(LOC), "scale": list(SCALE)})
 
 
 def recipe(file: str | os.PathLike, steps: int | None = None, seed: int = 0) -> tuple[Packed, Training]:
@@ -140,7 +138,7 @@ def recipe(file: str | os.PathLike, steps: int | None = None, seed: int = 0) -> 
     phase, known = layout["phase"], (layout["style"],)
     strips = (phase[:, :OVERLAP], phase[:OVERLAP], phase[:OVERLAP, :OVERLAP])
     within = tuple(((strip, layout["style"]), known) for strip in strips)
-    how = replace(SMALL, net=network(layout), gaussian=data, within=within, steps=steps or SMALL.steps, seed=seed,
+    how = replace(SMALL, net=network(), gaussian=data, within=within, steps=steps or SMALL.steps, seed=seed,
                   facts=(("images", len(images)),))
     return Packed(layout, train, valid, test), how
 
