@@ -1,0 +1,1 @@
+"""Microstructures: controls, designs, twins and dynamics beside their floors."""
