@@ -2,12 +2,14 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks.forecast import report, run, spde
+from benchmarks.forecast import apebench, report, run, spde, turbulent
 from benchmarks.forecast.at_once import Folded
 from benchmarks.forecast.chaos import resampled
 from benchmarks.forecast.classical import Climatology, Linear, Persistence, Solved
@@ -102,6 +104,34 @@ def test_fewer_points_keep_what_they_resolve():
     field = torch.sin(3 * x) + torch.cos(11 * x)
     close(resampled(resampled(field, 24), 64), field, 1e-12)
     close(resampled(resampled(field + torch.cos(12 * x), 24), 64), field, 1e-12)
+
+
+def test_a_force_is_known_to_all_rows():
+    task = turbulent.stochastic(quick=True)
+    states = windows(task, 0)
+    assert list(states.layout.variables) == ["u", "force"]
+    close(states.train.some([0])[0, states.layout["force"].index[3]] * states.layout.variables["force"].scale,
+          task.known["force"][3].float(), 1e-5)
+    _, _, mean = Linear()._fitted(task)
+    close(mean, task.train.mean((0, 1)), 1e-12)
+
+
+def test_a_peer_that_is_not_there_is_left_out_in_words(tmp_path, capsys, monkeypatch):
+    for python, why in ((tmp_path / "none", "cannot be run"), (shutil.which("true"), "has no package apebench")):
+        assert why in apebench.missing(str(python))
+        monkeypatch.setattr("sys.argv", ["forecast", "--tasks", "F3 KS", "--peer", str(python), "--out", str(tmp_path)])
+        run.main()
+        assert why in capsys.readouterr().out
+
+
+def test_a_peers_data_are_read_once_and_scored_by_its_metric(tmp_path):
+    path = normal(30, 201, 8, seed=3)
+    np.savez(tmp_path / "data.npz", train=path[:, :51], test=path)
+    np.savez(tmp_path / "train-10000.npz", frames=1.1 * path[:, 1:], seconds=3.0, parameters=7)
+    task = apebench.Peer("none", tmp_path).task("F3 KS", False)
+    (row,), (question,) = task.published, task.questions
+    assert row.ready(task, 0, tmp_path) == {"training": 3.0, "parameters": 7}
+    assert scored(question, row.draw(task, question, 0), task.frame)["nrmse"] == pytest.approx(0.1, rel=1e-6)
 
 
 class Counted(Row):

@@ -74,6 +74,19 @@ def test_what_is_left_over_may_have_one_variance_a_part():
     close(left, torch.diag(torch.stack([own[:2].mean(), own[:2].mean(), own[2]])), 1e-9)
 
 
+def test_persistence_has_the_last_frame_and_the_increments_covariance():
+    wanted = chain(GAIN, DRIVE, LEFT)
+    found, apart = FRAMES.chained(wanted, persistent=True), torch.zeros(SIZE, SIZE, dtype=D)
+    for before, after in zip(FRAMES.moving, FRAMES.moving[1:]):
+        step = torch.zeros(SIZE, LAYOUT.size, dtype=D)
+        step[range(SIZE), after], step[range(SIZE), before] = 1.0, -1.0
+        apart += step @ wanted @ step.mT / (LENGTH - 1)
+    known, after = torch.cat([FRAMES.moving[0], FRAMES.still]), FRAMES.moving[1]
+    gain = torch.linalg.solve(found[known[:, None], known], found[known[:, None], after]).mT
+    close(gain, torch.eye(SIZE, SIZE + 1, dtype=D), 1e-9)
+    close(found[after[:, None], after] - wanted[FRAMES.moving[0][:, None], FRAMES.moving[0]], apart, 1e-9)
+
+
 def test_a_ridge_regresses_on_less():
     wanted, ridge = chain(GAIN, DRIVE, LEFT), 0.3
     found, now = FRAMES.chained(wanted, ridge), torch.cat([FRAMES.moving[0], FRAMES.still])
@@ -128,6 +141,21 @@ def test_the_regression_of_a_linear_system_by_wave_number(samples):
     frame[0, 0] = 1.0
     found = torch.fft.rfft((ours.given(view).center(frame) - ours.given(view).center(0 * frame))[0, :16].double())
     assert float((found - gain).abs().square().mean().sqrt()) < 1.0 / (samples * 11) ** 0.5
+
+
+def test_a_force_that_does_not_move_is_one_channel_and_regressed_on():
+    data, gain = rotating(40)
+    force = np.random.default_rng(0).normal(size=(40, 16)).astype("float32")
+    forced = data["u"].values + np.arange(12)[None, :, None].astype("float32") * force[:, None]
+    both = data.assign(u=(("sample", "time", "x"), forced), f=(("sample", "x"), force))
+    states = States(both, ["u", "f"], length=3, split=(1.0, 0, 0), symmetries=(Shift(("x",)),))
+    waves = Waves.of(states.layout, ("x",))
+    assert Frames.of(states.layout).through(waves.channels).still.tolist() == [3]
+    spread, one = markov(states, single=True), torch.zeros(2, states.layout.size)
+    view = states.layout["u"][:1] & states.layout["f"]
+    one[1, states.layout["f"].index[0]] = 1.0
+    said = spread.given(view).center(one)
+    assert float((said[1] - said[0])[0]) > 10 * float((said[1] - said[0])[4].abs())  # the force acts where it is
 
 
 def test_candidates_of_windows_have_chains_and_others_none():

@@ -52,8 +52,8 @@ def chaotic(quick: bool, seconds: float = 100.0) -> Task:
                "perfect model": coarse(CELLS)}
     train = path(system, 8 if quick else 128, 239, 0)
     train = torch.cat([train, -train.flip(-1)])  # the equation's mirror images
-    return Task("F2", "Kuramoto-Sivashinsky, length 22", train, system.frame, tuple(questions), seconds, 64, 2, solvers,
-                "ks")
+    return Task("F2", "Kuramoto-Sivashinsky, length 22", train, system.frame, tuple(questions), seconds, 64, 2,
+                solvers=solvers, zoo="ks")
 
 
 def path(system: KuramotoSivashinsky, count: int, frames: int, seed: int) -> Tensor:

@@ -77,9 +77,9 @@ class Linear(Row):
         return Drawn(torch.stack(frames, 2), 0, time.process_time() - since)
 
     def _fitted(self, task: Task) -> tuple[Tensor, Tensor, Tensor]:
-        """Factor and residual variance by wave vector, and the mean over everything."""
+        """Factor and residual variance by wave vector, and the mean, over everything or by place beside a force."""
         over, data = tuple(range(-len(task.space), 0)), task.train.double()
-        mean = data.mean()
+        mean = data.mean((0, 1)) if task.known else data.mean()
         modes = torch.fft.rfftn(data - mean, dim=over)
         before, after = (m.flatten(0, 1) for m in (modes[:, :-1], modes[:, 1:]))
         factor = (before.conj() * after).sum(0) / before.abs().square().sum(0).clamp_min(1e-300)

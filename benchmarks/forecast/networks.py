@@ -62,8 +62,8 @@ class Trained(Row):
         """How it is trained, but for how long."""
         net = network(states, task.width, patch=task.patch, vector=self.vector, dropout=self.dropout)
         kind = partial(Stepper, members=self.members, vector=self.vector, context=Context(self.blur))
-        return Training(kind=kind, net=net, gaussian=increments(states), given=((("u", 1),),), batch=BATCH, seed=seed,
-                        gated=False)
+        return Training(kind=kind, net=net, gaussian=increments(states), given=((("u", 1), *task.known),), batch=BATCH,
+                        seed=seed, gated=False)
 
     def ready(self, task: Task, seed: int, out: Path) -> Mapping[str, float]:
         path = out / f"{slug(self.name)}.{seed}"
@@ -92,7 +92,7 @@ class Trained(Row):
         self.model.energy.net.train(self.dropout > 0)
         torch.manual_seed(seed)
         since = time.process_time()
-        found = sg.forecast(self.model, question.history[:starts].float(), horizon, question.members,
+        found = sg.forecast(self.model, question.history[:starts].float(), horizon, question.members, task.known,
                             sampler=self.sampler(), progress=False,
                             seeds=torch.arange(question.members) + 2**20 * (seed + 1))
         frames = torch.as_tensor(found.frames["u"].values).transpose(0, 1)
@@ -123,29 +123,31 @@ class Autoregressive(Trained):
 
 def windows(task: Task, seed: int, frames: int = 2) -> States:
     """Windows of the task's trajectories."""
-    return States(task.dataset(), ["u"], length=frames, seed=seed)
+    return States(task.dataset(), ["u", *task.known], length=frames, seed=seed)
 
 
 def step_of(states: States) -> float:
     """The deviation of the increment from a frame to the next, in units of the layout."""
     rows = states.train.some(list(range(0, len(states.train), max(len(states.train) // 2000, 1))))
-    before, after = rows.unflatten(-1, (states.length, -1))[:, :2].unbind(1)
+    before, after = rows[:, states.layout["u"].index.flatten(1)][:, :2].unbind(1)
     return float((after - before).square().mean().sqrt())
 
 
 def increments(states: States) -> Gaussian:
     """A step of persistence: the second frame is the first and an increment of one variance, alike at all places."""
-    one, step = torch.eye(states.layout.size // 2), step_of(states) ** 2
-    cov = torch.cat([torch.cat([one, one], 1), torch.cat([one, (1 + step) * one], 1)])
+    (before, after), cov = states.layout["u"].index.flatten(1), torch.eye(states.layout.size)
+    cov[before, after] = cov[after, before] = 1.0
+    cov[after, after] += step_of(states) ** 2
     return Gaussian(torch.zeros(states.layout.size), cov)
 
 
 def network(states: States, width: int, **more: Any) -> Recipe:
     """The residual network of a window whose axes in space are all periodic."""
-    shape = states.layout.variables["u"].shape
+    shapes = [list(variable.shape) for variable in states.layout.variables.values()]
+    grid = shapes[0][1:]
     return Recipe("sciencegen.nets.residual.FieldResNet", {
-        "shapes": [list(shape)], "axes": [[-1, *range(len(shape) - 1)]], "grid": list(shape[1:]),
-        "periodic": [True] * (len(shape) - 1), "width": width, "kernel": 5 if len(shape) == 2 else 3, **more})
+        "shapes": shapes, "axes": [[-1] * (len(shape) - len(grid)) + [*range(len(grid))] for shape in shapes],
+        "grid": grid, "periodic": [True] * len(grid), "width": width, "kernel": 5 if len(grid) == 1 else 3, **more})
 
 
 def fitted(states: States, how: Training, path: Path) -> Model:

@@ -13,15 +13,16 @@ import sciencegen as sg
 from sciencegen.priors import Denoiser, Model, zoo
 from sciencegen.recipe import Recipe
 from sciencegen.sample import Sampler
-from sciencegen.states import States, candidates
+from sciencegen.states import States, candidates, markov
 from sciencegen.symmetries import Shift
 from sciencegen.train import Training, train
+from sciencegen.train.windows import suit
 
+from .networks import steps_for
 from .task import Drawn, Question, Row, Task
 
 __all__ = ["Ancestral"]
 
-WINDOW, STEPS = 8, 100
 FEWEST = 5  # trajectories of which some may be held out
 
 
@@ -29,8 +30,9 @@ FEWEST = 5  # trajectories of which some may be held out
 class Ancestral(Row):
     """``sg.forecast`` as it is, with what the model says of how it is drawn.
 
-    The prior is the task's shipped one; where it has none, one of windows of 8 frames is trained as a user does it, by
-    ``sg.train`` with all it chooses by itself. From fewer trajectories than can be held out it is a Gaussian alone.
+    The prior is the task's shipped one; where it has none, one of the task's windows is trained as a user does it, by
+    ``sg.train`` with all it chooses by itself, for as many steps as fit in the task's seconds. From fewer trajectories
+    than can be held out it is a Gaussian alone.
 
     Arguments:
         name: in the table.
@@ -59,7 +61,7 @@ class Ancestral(Row):
         starts, horizon = min(len(question.truth), self.starts), min(question.horizon, self.horizon)
         since = time.process_time()
         found = sg.forecast(self.model, question.history[:starts].float(), horizon, question.members,
-                            sampler=self.sampler, seeds=torch.arange(question.members) + 2**20 * (seed + 1),
+                            task.known, sampler=self.sampler, seeds=torch.arange(question.members) + 2**20 * (seed + 1),
                             progress=False)
         frames = torch.as_tensor(found.frames["u"].values).transpose(0, 1)
         return Drawn(frames, found.nfev / horizon, time.process_time() - since)
@@ -67,11 +69,12 @@ class Ancestral(Row):
 
 def trained(task: Task, seed: int, path: Path) -> Model:
     """A prior of the task's own trajectories."""
-    shifts, data = (Shift(("x", "y")[: len(task.space)]),), task.dataset()
+    shifts, data, parts = (Shift(("x", "y")[: len(task.space)]),), task.dataset(), ["u", *task.known]
     if len(task.train) >= FEWEST:
-        states = States(data, ["u"], length=WINDOW, symmetries=shifts, seed=seed)
-        return train(states, Training(steps=STEPS, seed=seed), path, progress=False)
-    states = States(data, ["u"], length=WINDOW, symmetries=shifts, split=(1.0, 0.0, 0.0))
+        states = States(data, parts, length=task.window, symmetries=shifts, seed=seed)
+        steps, _ = steps_for(states, suit(states, Training(gaussian=markov(states))), task.seconds)
+        return train(states, Training(steps=steps, seed=seed), path, progress=False)
+    states = States(data, parts, length=task.window, symmetries=shifts, split=(1.0, 0.0, 0.0))
     recipe = Recipe("sciencegen.nets.zero.Zero", {"scalar": False})
     return Model(states.layout, Denoiser(recipe.build(), candidates(states)["Markov by wave number"]), recipe,
                  training={"gaussian": "Markov by wave number", "steps": 0})

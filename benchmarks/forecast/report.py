@@ -16,7 +16,8 @@ from .task import Task
 __all__ = ["LINES", "NOTE", "tables"]
 
 ENSEMBLE = ("crps", "crps/exact", "spread-skill", "coverage", "energy", "rmse", "power", "power worst")
-ROLLED = ("correlated", "correlated error", "counted", "std", "spectrum worst", "covariance", "lags", "finite")
+ROLLED = ("correlated", "correlated error", "counted", "std", "spectrum worst", "covariance", "lags", "nrmse",
+          "finite")
 LEARNED = ("network, squared error", "the same, noise on its input", "the same, dropout", "CRPS, noise as channels",
            "CRPS, one noise vector")  # those of as many starts or nearly
 OURS, COARSE = ("ours, ancestral",), ("solver, 3/8 of the points",)

@@ -1,7 +1,8 @@
 """Forecasts beside what else there is: classical rows, plain and CRPS-trained networks, diffusion, the exact answer.
 
 A table a task. F1: a linear stochastic equation, of which the exact forecast is known; F5: 1,000 frames of it. F2: a
-chaotic equation, ensembles and roll-outs. F4: stochastic Kolmogorov flow in two dimensions.
+chaotic equation, ensembles and roll-outs. F3: APEBench's equations, data and network, where its package is installed
+(--peer). F4: stochastic Kolmogorov flow in two dimensions.
 
     python -m benchmarks forecast --quick --out runs/forecast
     python -m benchmarks forecast --tasks F1 F2 --seeds 0 1 2 --out runs/forecast
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -25,7 +27,7 @@ import xarray
 
 from ..common import arguments, facts, output, whole, write_json
 from ..common.record import publish
-from . import chaos, report, spde, turbulent
+from . import apebench, chaos, report, spde, turbulent
 from .at_once import AllAtOnce, Blanket
 from .classical import Climatology, Linear, Persistence, Solved
 from .networks import Autoregressive, Trained, slug
@@ -41,6 +43,7 @@ TASKS = {"F1": spde.linear, "F1 from 10": partial(spde.linear, trajectories=10),
 def rows(task: Task) -> Iterator[Row]:
     """All rows of a task."""
     yield from (Climatology(), Persistence(), Linear())
+    yield from task.published
     yield from (Solved(name, solver) for name, solver in task.solvers.items())
     yield Trained("network, squared error")
     yield Trained("the same, noise on its input", blur=0.005)
@@ -48,8 +51,9 @@ def rows(task: Task) -> Iterator[Row]:
     yield Trained("CRPS, noise as channels", members=2)
     yield Trained("CRPS, one noise vector", members=2, vector=16)
     yield Autoregressive()
-    yield Blanket()
-    yield from (AllAtOnce(), Ancestral())
+    if not task.known:
+        yield from (Blanket(), AllAtOnce())
+    yield Ancestral()
 
 
 def answered(row: Row, task: Task, seed: int, out: Path) -> dict[str, Any]:
@@ -78,19 +82,26 @@ def keep(path: Path, question: Question, drawn: Drawn) -> None:
     whole(path, lambda new: made.to_netcdf(new))
 
 
+def made(name: str, quick: bool, peer: apebench.Peer) -> Task:
+    """A task by its name."""
+    return peer.task(name, quick) if name in apebench.EQUATIONS else TASKS[name](quick)
+
+
 def seeds_of(row: Row, seeds: list[int]) -> list[int]:
     """Those that change anything: what is not drawn by chance has one."""
-    return seeds[:1] if isinstance(row, Persistence) else seeds
+    return seeds[:1] if isinstance(row, Persistence | apebench.Published) else seeds
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = arguments(__doc__, "models, scores and frames of every row, forecast.json and the tables")
-    made.add_argument("--tasks", nargs="+", choices=list(TASKS), default=["F1", "F2"], metavar="TASK",
-                      help=f"of {', '.join(TASKS)}")
+    made.add_argument("--tasks", nargs="+", choices=[*TASKS, *apebench.EQUATIONS], default=["F1", "F2"],
+                      metavar="TASK", help=f"of {', '.join([*TASKS, *apebench.EQUATIONS])}")
     made.add_argument("--rows", nargs="+", default=[""], help="only rows whose name begins with one of these")
     made.add_argument("--seeds", nargs="+", type=int, default=[0])
     made.add_argument("--seconds", type=float, help="of CPU, in which a network is trained; the task's unless given")
+    made.add_argument("--peer", default=sys.executable,
+                      help="the Python in which APEBench is installed; this one unless given")
     made.add_argument("--quick", action="store_true", help="few starts, seconds of training: that it runs")
     return made
 
@@ -103,7 +114,10 @@ def main() -> None:
     record: dict[str, Any] = {"facts": facts(), "quick": options.quick, "tasks": {}}
     parts = []
     for name in options.tasks:
-        task = TASKS[name](options.quick)
+        if name in apebench.EQUATIONS and (why := apebench.missing(options.peer)):
+            parts.append(f"{name} is left out: {why}; expected pip install apebench, or --peer PYTHON")
+            continue
+        task = made(name, options.quick, apebench.Peer(options.peer, out / slug(name)))
         task = replace(task, seconds=options.seconds or (QUICK if options.quick else task.seconds))
         folder = output(str(out / slug(task.name)))
         chosen = [row for row in rows(task) if row.name.startswith(tuple(options.rows))]

@@ -59,8 +59,11 @@ class Task:
         questions: what is asked.
         seconds: CPU seconds in which a network may be trained.
         width, patch: of the rows' networks: features, and points of a patch.
+        window: frames of a state of ours.
+        known: fields that do not change and are known, as a force, by name, ``(*space)``.
         solvers: rows that know the equation, by name; the last one is what a forecast can be at best.
         zoo: the shipped prior of it, if there is one.
+        published: rows of those who published the task.
     """
 
     name: str
@@ -71,8 +74,11 @@ class Task:
     seconds: float
     width: int = 48
     patch: int = 1
+    window: int = 8
+    known: Mapping[str, Tensor] = field(default_factory=dict)
     solvers: Mapping[str, Solver] = field(default_factory=dict)
     zoo: str = ""
+    published: tuple[Row, ...] = ()
 
     @property
     def space(self) -> tuple[int, ...]:
@@ -80,12 +86,14 @@ class Task:
         return tuple(self.train.shape[2:])
 
     def dataset(self, samples: slice = slice(None)) -> xarray.Dataset:
-        """Trajectories as a user has them, ``u (sample, time, x[, y])``."""
+        """Trajectories as a user has them, ``u (sample, time, x[, y])``, and what is known ``(sample, x[, y])``."""
         dims = ("x", "y")[: len(self.space)]
         coords = {"time": self.frame * np.arange(self.train.shape[1]), **{d: np.arange(n, dtype=float) for d, n
                                                                         in zip(dims, self.space)}}
         values = self.train[samples].float().numpy()
-        return xarray.Dataset({"u": (("sample", "time", *dims), values)}, coords)
+        known = {name: (("sample", *dims), v.expand(len(values), *self.space).float().numpy())
+                 for name, v in self.known.items()}
+        return xarray.Dataset({"u": (("sample", "time", *dims), values), **known}, coords)
 
 
 class Drawn(NamedTuple):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from sciencegen.physics.grids import centres
 from sciencegen.physics.kolmogorov import Kolmogorov
 
 from .task import Question, Task
@@ -19,15 +21,16 @@ MEMBERS = 19
 
 
 def stochastic(quick: bool, seconds: float = 600.0) -> Task:
-    """32 trajectories of 40 frames; forecasts of five frames from an exact start."""
-    system, starts = Kolmogorov(CELLS), 4 if quick else 16
+    """128 trajectories of 40 frames; forecasts of five frames from an exact start. The force is known to all rows."""
+    system, starts = Kolmogorov(CELLS), 4 if quick else 64
     held = kicked(system, system.draw(starts, HELD)["a"], LEADS[-1], 0)
-    first = system.draw(4 if quick else 32, 0)["a"]
+    first = system.draw(8 if quick else 128, 0)["a"]
     train = kicked(system, first, 10 if quick else 39, 1)
     question = Question("forecast", held[:, None, :1], held[:, 1:], LEADS, MEMBERS, top=8)
     perfect = lambda start, frames: kicked(system, start, frames, None)[..., 1:, :, :]
-    return Task("F4", "stochastic Kolmogorov flow, 32 x 32", train, system.frame, (question,), seconds, 32,
-                solvers={"perfect model": perfect})
+    wave = torch.cos(2 * math.pi * system.waves * centres(CELLS, train)).expand(CELLS, -1)
+    return Task("F4", "stochastic Kolmogorov flow, 32 x 32", train, system.frame, (question,), seconds, 48, 2, 2,
+                {"force": wave}, {"perfect model": perfect})
 
 
 def kicked(system: Kolmogorov, start: Tensor, frames: int, seed: int | None) -> Tensor:

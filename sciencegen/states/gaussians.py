@@ -68,12 +68,13 @@ def spectral(states: States, axes: Sequence[str], rank: int = RANK) -> Gaussian:
     return _spectral(_rows(states), Waves.of(states.layout, axes), rank)
 
 
-def markov(states: States, ridge: float = 0.0, single: bool = False) -> Gaussian:
+def markov(states: States, ridge: float = 0.0, single: bool = False, persistent: bool = False) -> Gaussian:
     """A chain in time (:mod:`sciencegen.states.markov`), by wave number where axes are periodic.
 
-    ``single`` leaves one variance a part beyond the regression. ValueError unless a part moves over two frames or more.
+    ``single`` leaves one variance a part beyond the regression; ``persistent`` has the last frame in its place.
+    ValueError unless a part moves over two frames or more.
     """
-    return _markov(_rows(states), states, ridge, single)
+    return _markov(_rows(states), states, ridge, single, persistent=persistent)
 
 
 def candidates(states: States, rank: int = RANK) -> dict[str, Gaussian]:
@@ -164,17 +165,18 @@ def _chains(rows: Tensor, states: States, rank: int) -> dict[str, Gaussian]:
     return {f"Markov, ridge {ridge:g}": _markov(rows, states, ridge, False) for ridge in RIDGES}
 
 
-def _markov(rows: Tensor, states: States, ridge: float, single: bool, rank: int = RANK) -> Gaussian:
+def _markov(rows: Tensor, states: States, ridge: float, single: bool, rank: int = RANK,
+            persistent: bool = False) -> Gaussian:
     frames = Frames.of(states.layout)
     if frames is None:
         raise ValueError(f"got {states.layout}; expected parts with two frames or more, 'time' their first axis")
     mean = frames.mean(rows.mean(0, dtype=torch.float64))
     if not states.periodic:
-        cov = frames.chained(torch.cov(rows.double().mT), ridge, single)
+        cov = frames.chained(torch.cov(rows.double().mT), ridge, single, persistent)
         return _dense(mean, cov)
     waves = Waves.of(states.layout, states.periodic)
     mean = waves.level(mean)
-    cov = frames.through(waves.channels).chained(_products(rows, mean, waves), ridge, single)
+    cov = frames.through(waves.channels).chained(_products(rows, mean, waves), ridge, single, persistent)
     if len(mean) <= DENSE:
         return _dense(mean, waves.dense(cov))
     return _of_waves(mean, waves, cov, rank)

@@ -9,6 +9,10 @@ forecast that goes on from the clean end of a window is that of one process. Alo
 matrix for each wave number; elsewhere a ridge ``rho`` keeps the regression from what few rows happen to say. What does
 not move (numbers of a sample) is regressed on too, as if it were a part of each frame.
 
+Where dynamics are local and not linear, the regression is a poor start: its gain, a number by wave number with the
+errors of few rows, is a filter as wide as the ring, which a network of local convolutions cannot take back. Under
+persistence, ``A = 1`` and ``Q`` the covariance of the increments, what is left to learn stays local.
+
 With one residual variance a part instead of ``Q`` the next frame is the regression's plus an increment in units of its
 own spread, which suits a network where the dynamics are deterministic: then ``Q`` is not noise but what the network is
 to learn, and whitening it would make as much of each fast and tiny wave as of those that matter.
@@ -62,19 +66,20 @@ class Frames:
         moving = torch.stack([channels[frame].unique() for frame in self.moving])
         parts = torch.zeros(int(channels.max()) + 1, dtype=torch.long)
         parts[channels[self.moving[0]]] = self.parts
-        return Frames(moving, channels[self.still], parts[moving[0]])
+        return Frames(moving, channels[self.still].unique(), parts[moving[0]])
 
     def mean(self, mean: Tensor) -> Tensor:
         """A state's mean ``(d,)``, that of all frames in each."""
         return mean.index_copy(0, self.moving.flatten(), mean[self.moving].mean(0).repeat(len(self.moving)))
 
-    def chained(self, cov: Tensor, ridge: float = 0.0, single: bool = False) -> Tensor:
+    def chained(self, cov: Tensor, ridge: float = 0.0, single: bool = False, persistent: bool = False) -> Tensor:
         """Covariances ``(..., C, C)``, Hermitian, made those of a Markov chain.
 
         Arguments:
             cov: of all channels.
             ridge: added to the covariance that is regressed on, as a share of its mean diagonal.
             single: whether what is left over has one variance a part, over all leading axes.
+            persistent: whether a frame is the last one and an increment, instead of regressed on it.
         """
         length, size = self.moving.shape
         now = [torch.cat([frame, self.still]) for frame in self.moving]
@@ -82,7 +87,7 @@ class Frames:
         before = torch.stack([_block(cov, now[k], now[k]) for k in pairs]).mean(0)
         across = torch.stack([_block(cov, self.moving[k + 1], now[k]) for k in pairs]).mean(0)
         after = torch.stack([_block(cov, self.moving[k + 1], self.moving[k + 1]) for k in pairs]).mean(0)
-        gain = _regression(before, across, ridge)
+        gain = torch.eye(*across.shape[-2:]).to(cov) if persistent else _regression(before, across, ridge)
         left = after - gain @ across.mH - across @ gain.mH + gain @ before @ gain.mH
         if single:
             left = self._one(left)
