@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from sciencegen.symmetries import Shift
 from sciencegen.train import Training, train
 from sciencegen.train.windows import suit
 
+from ..common import whole
 from .networks import steps_for
 from .task import Drawn, Question, Row, Task
 
@@ -45,7 +47,7 @@ class Ancestral(Row):
     horizon: int = 10**6
 
     def ready(self, task: Task, seed: int, out: Path) -> Mapping[str, float]:
-        since, path = time.process_time(), out / f"ours.{seed}"
+        path = out / f"ours.{seed}"
         if task.zoo:
             self.model = zoo(task.zoo)
         elif (path / "model").is_dir():
@@ -53,8 +55,9 @@ class Ancestral(Row):
         else:
             self.model = trained(task, seed, path)
         facts = self.model.training
-        took = facts.get("seconds") if task.zoo else time.process_time() - since
-        return {"training": took, "steps": facts.get("steps"), "gaussian": facts.get("gaussian"),
+        took = path / "facts.json"
+        cost = json.loads(took.read_text())["training"] if took.is_file() else facts.get("seconds", 0.0)
+        return {"training": cost, "steps": facts.get("steps"), "gaussian": facts.get("gaussian"),
                 "parameters": sum(p.numel() for p in self.model.energy.net.parameters())}
 
     def draw(self, task: Task, question: Question, seed: int) -> Drawn:
@@ -72,8 +75,13 @@ def trained(task: Task, seed: int, path: Path) -> Model:
     shifts, data, parts = (Shift(("x", "y")[: len(task.space)]),), task.dataset(), ["u", *task.known]
     if len(task.train) >= FEWEST:
         states = States(data, parts, length=task.window, symmetries=shifts, seed=seed)
-        steps, _ = steps_for(states, suit(states, Training(gaussian=markov(states))), task.seconds)
-        return train(states, Training(steps=steps, seed=seed), path, progress=False)
+        facts = path / "facts.json"
+        if not facts.is_file():
+            steps, each = steps_for(states, suit(states, Training(gaussian=markov(states))), task.seconds)
+            path.mkdir(parents=True, exist_ok=True)
+            whole(facts, lambda new: new.write_text(json.dumps({"steps": steps, "training": steps * each})))
+        how = Training(steps=json.loads(facts.read_text())["steps"], seed=seed)
+        return train(states, how, path, progress=False)
     states = States(data, parts, length=task.window, symmetries=shifts, split=(1.0, 0.0, 0.0))
     recipe = Recipe("sciencegen.nets.zero.Zero", {"scalar": False})
     return Model(states.layout, Denoiser(recipe.build(), candidates(states)["Markov by wave number"]), recipe,
