@@ -56,9 +56,9 @@ def test_a_batch_of_both_tells_which_half_is_data():
     assert (real - made).abs().min() > 0.01
 
 
-def decoded() -> Decoded:
+def decoded(dtype: torch.dtype = torch.float64) -> Decoded:
     torch.manual_seed(0)
-    return Decoded(Decoder().requires_grad_(False).double(), torch.zeros(8, dtype=torch.float64), (32, 32))
+    return Decoded(Decoder().requires_grad_(False).to(dtype), torch.zeros(8, dtype=dtype), (32, 32))
 
 
 def test_a_decoder_is_periodic_and_of_any_size():
@@ -69,7 +69,8 @@ def test_a_decoder_is_periodic_and_of_any_size():
     other = z.clone()
     other[:, :, 0] += 1
     changed = (net(z, style) - net(other, style)).abs().amax((0, 2)) > 0
-    assert changed[: CELL].all() and not changed[4 * CELL: 8 * CELL].any()
+    assert changed[:CELL].all()
+    assert not changed[4 * CELL: 8 * CELL].any()
 
 
 def test_blocks_of_one_style_are_the_style():
@@ -80,15 +81,15 @@ def test_blocks_of_one_style_are_the_style():
 
 def test_design_and_invert_run_through_a_decoder():
     """A design has more of phase 1 than the prior; pixels that are read without doubt are as they were read."""
-    family, sampler = decoded(), sg.Heun(sg.karras(12, 0.02, 10.0, dtype=torch.float64))
+    family, sampler = decoded(torch.float32), sg.Heun(sg.karras(8, 0.02, 10.0))
     problem, seeds = family.problem, torch.arange(6)
     share = lambda phase, **_: phase.mean((-2, -1))
-    free = sg.draw(problem, sampler, 6, seeds, progress=False)
+    free = sg.draw(problem, sampler, 3, seeds[:3], progress=False)
     made = sg.design(problem, lambda **parts: -share(**parts), 1e4, sampler, 6, seeds=seeds, progress=False)
     shares = [share(**problem.parts(problem.layout.pack(z=torch.tensor(r.samples["z"].values)))) for r in (free, made)]
     assert shares[1].min() > shares[0].max()
     pixels = lambda phase, **_: phase[..., 4:8, 4:8].flatten(-2)
-    truth = problem.parts(family.draw(torch.tensor([99])).double())
+    truth = problem.parts(family.draw(torch.tensor([99])))
     data = pixels(**truth)[0]
-    found = sg.invert(problem, pixels, data, 1e-3, sampler, 6, seeds, progress=False)
+    found = sg.invert(problem, pixels, data, 1e-3, sampler, 3, seeds[:3], progress=False)
     assert found.success.all()
