@@ -7,8 +7,9 @@ import xarray
 
 from oracles import close, covariance, normal
 from sciencegen.layout import Layout, Variable
-from sciencegen.states import States, candidates, markov
+from sciencegen.states import States, candidates, local, markov
 from sciencegen.states.markov import Frames
+from sciencegen.states.symbols import smoothed
 from sciencegen.states.waves import Waves
 from sciencegen.symmetries import Shift
 
@@ -143,9 +144,37 @@ def test_the_regression_of_a_linear_system_by_wave_number(samples):
     assert float((found - gain).abs().square().mean().sqrt()) < 1.0 / (samples * 11) ** 0.5
 
 
+def test_local_dynamics_say_more_than_a_regression_by_wave_number():
+    data, gain = rotating(10)
+    states = States(data, ["u"], length=3, split=(1.0, 0, 0), symmetries=(Shift(("x",)),))
+    errors, view = [], states.layout["u"][:1]
+    for ours in (local(states), markov(states)):
+        frame = torch.zeros(1, 48)
+        frame[0, 0] = 1.0
+        found = torch.fft.rfft((ours.given(view).center(frame) - ours.given(view).center(0 * frame))[0, :16].double())
+        errors.append(float((found - gain).abs().square().mean().sqrt()))
+    assert errors[0] < 0.7 * errors[1]
+
+
+def test_a_law_of_local_dynamics_stays_what_it_is():
+    _, gain = rotating(1)
+    gain = torch.cat([gain, gain[1:-1].flip(0).conj()])
+    lag = torch.arange(4)[:, None] - torch.arange(4)
+    wanted = 2.0 * torch.where(lag >= 0, gain[:, None, None] ** lag.abs(), gain.conj()[:, None, None] ** lag.abs())
+    close(torch.view_as_real(smoothed(wanted)), torch.view_as_real(wanted), 1e-9)
+
+
+def test_of_two_fields_or_two_axes_nobody_knows_a_symbol():
+    data, _ = rotating(6)
+    two = data.assign(v=data["u"])
+    assert local(States(two, ["u", "v"], length=2, symmetries=(Shift(("x",)),))) is None
+    assert local(States(data, ["u"], length=2)) is None
+    assert "local operator" not in candidates(States(two, ["u", "v"], length=2, symmetries=(Shift(("x",)),)))
+
+
 def test_a_force_that_does_not_move_is_one_channel_and_regressed_on():
-    data, gain = rotating(40)
-    force = np.random.default_rng(0).normal(size=(40, 16)).astype("float32")
+    data, _ = rotating(20)
+    force = np.random.default_rng(0).normal(size=(20, 16)).astype("float32")
     forced = data["u"].values + np.arange(12)[None, :, None].astype("float32") * force[:, None]
     both = data.assign(u=(("sample", "time", "x"), forced), f=(("sample", "x"), force))
     states = States(both, ["u", "f"], length=3, split=(1.0, 0, 0), symmetries=(Shift(("x",)),))

@@ -14,7 +14,7 @@ import sciencegen as sg
 from sciencegen.priors import Denoiser, Model, zoo
 from sciencegen.recipe import Recipe
 from sciencegen.sample import Sampler
-from sciencegen.states import States, candidates, markov
+from sciencegen.states import States, local, markov
 from sciencegen.symmetries import Shift
 from sciencegen.train import Training, train
 from sciencegen.train.windows import suit
@@ -84,5 +84,5 @@ def trained(task: Task, seed: int, path: Path) -> Model:
         return train(states, how, path, progress=False)
     states = States(data, parts, length=task.window, symmetries=shifts, split=(1.0, 0.0, 0.0))
     recipe = Recipe("sciencegen.nets.zero.Zero", {"scalar": False})
-    return Model(states.layout, Denoiser(recipe.build(), candidates(states)["Markov by wave number"]), recipe,
-                 training={"gaussian": "Markov by wave number", "steps": 0})
+    return Model(states.layout, Denoiser(recipe.build(), local(states)), recipe,
+                 training={"gaussian": "local operator", "steps": 0})

@@ -10,9 +10,9 @@ that of a memory. Means and standard deviations, the units of the state, are tho
 statistics stream: of a file no more is ever in memory than a block.
 """
 
-from .gaussians import by_part, candidates, low_rank, low_rank_by_part, markov, spectral, unit
+from .gaussians import by_part, candidates, local, low_rank, low_rank_by_part, markov, spectral, unit
 from .rows import Rows
 from .states import States
 
-__all__ = ["Rows", "States", "by_part", "candidates", "low_rank", "low_rank_by_part", "markov",
+__all__ = ["Rows", "States", "by_part", "candidates", "local", "low_rank", "low_rank_by_part", "markov",
            "spectral", "unit"]

@@ -8,6 +8,8 @@ Which one is best depends on the data, and held-out rows tell: :func:`candidates
 - :func:`low_rank_by_part`: the leading axes of each part, with the covariance between them, and for each part a
   variance beyond them. Of a rough field that variance is not small, and not to be mixed up with a smooth one's.
 - :func:`markov`: for windows of frames, a chain in time (:mod:`sciencegen.states.markov`).
+- :func:`local`: for windows of one field on a ring, a chain in time whose dynamics are local and linear
+  (:mod:`sciencegen.states.symbols`).
 - :func:`spectral`: the covariance by wave number along periodic axes. Where the law of the data is invariant under
   shifts, Fourier modes of different wave numbers are uncorrelated, so that a row of ``K`` grid points says ``K`` times
   what it says of a general covariance: with few rows the estimate is far better. Its leading modes, as real waves, are
@@ -26,9 +28,10 @@ from torch import Tensor
 from ..exact import Gaussian
 from .markov import Frames
 from .states import States
+from .symbols import smoothed
 from .waves import Waves
 
-__all__ = ["by_part", "candidates", "low_rank", "low_rank_by_part", "markov", "spectral", "unit"]
+__all__ = ["by_part", "candidates", "local", "low_rank", "low_rank_by_part", "markov", "spectral", "unit"]
 
 NUMBERS, LEAST, MOST = 2**25, 512, 2**14  # in the rows that an estimate looks at; how many rows at least and at most
 CHUNK = 64
@@ -75,6 +78,11 @@ def markov(states: States, ridge: float = 0.0, single: bool = False, persistent:
     ValueError unless a part moves over two frames or more.
     """
     return _markov(_rows(states), states, ridge, single, persistent=persistent)
+
+
+def local(states: States) -> Gaussian | None:
+    """A chain in time of local linear dynamics; None unless the state is a window of one field on a ring."""
+    return _local(_rows(states), states)
 
 
 def candidates(states: States, rank: int = RANK) -> dict[str, Gaussian]:
@@ -159,7 +167,9 @@ def _chains(rows: Tensor, states: States, rank: int) -> dict[str, Gaussian]:
     if Frames.of(states.layout) is None or not min(rows.shape) > 2:
         return {}
     if states.periodic:
-        return {"Markov by wave number": _markov(rows, states, 0.0, False, rank)}
+        found = {"Markov by wave number": _markov(rows, states, 0.0, False, rank),
+                 "local operator": _local(rows, states, rank)}
+        return {name: gaussian for name, gaussian in found.items() if gaussian is not None}
     if states.layout.size > DENSE:
         return {}
     return {f"Markov, ridge {ridge:g}": _markov(rows, states, ridge, False) for ridge in RIDGES}
@@ -177,9 +187,27 @@ def _markov(rows: Tensor, states: States, ridge: float, single: bool, rank: int 
     waves = Waves.of(states.layout, states.periodic)
     mean = waves.level(mean)
     cov = frames.through(waves.channels).chained(_products(rows, mean, waves), ridge, single, persistent)
-    if len(mean) <= DENSE:
-        return _dense(mean, waves.dense(cov))
-    return _of_waves(mean, waves, cov, rank)
+    return _by_waves(mean, waves, cov, rank)
+
+
+def _local(rows: Tensor, states: States, rank: int = RANK) -> Gaussian | None:
+    frames = Frames.of(states.layout)
+    if frames is None or len(states.periodic) != 1:
+        return None
+    waves = Waves.of(states.layout, states.periodic)
+    channels = frames.through(waves.channels)
+    if channels.moving.shape[1] > 1 or len(channels.still):
+        return None
+    mean = waves.level(frames.mean(rows.mean(0, dtype=torch.float64)))
+    order = channels.moving[:, 0]
+    cov = torch.zeros_like(found := _products(rows, mean, waves))
+    cov[:, order[:, None], order] = smoothed(found[:, order[:, None], order])
+    return _by_waves(mean, waves, cov, rank)
+
+
+def _by_waves(mean: Tensor, waves: Waves, cov: Tensor, rank: int) -> Gaussian:
+    """Dense where it is small, else of low rank."""
+    return _dense(mean, waves.dense(cov)) if len(mean) <= DENSE else _of_waves(mean, waves, cov, rank)
 
 
 def _dense(mean: Tensor, cov: Tensor) -> Gaussian:
