@@ -113,8 +113,8 @@ show(found.phase.values[:4], [f"kx {a:.2f}, ky {b:.2f}" for a, b in found.conduc
 # changes by leaps: not every sample gets there.
 
 # %%
-made = MicrostructureStudy(LevelSets((64, 64), Style(4.0, 0.0, 1.5, 0.5), limits=Limits(connected=True, feature=4)), goals)
-kept = made.run(min(COUNT, 4), torch.arange(min(COUNT, 4)), progress=False).samples
+limited = LevelSets((64, 64), Style(4.0, 0.0, 1.5, 0.5), limits=Limits(connected=True, feature=4))
+kept = MicrostructureStudy(limited, goals).run(min(COUNT, 4), torch.arange(min(COUNT, 4)), progress=False).samples
 show(kept.phase.values, [f"kx {a:.2f}, ky {b:.2f}" for a, b in kept.conductivity.values])
 
 # %% [markdown]
@@ -129,7 +129,8 @@ weights = torch.stack([1 - turn, turn])[:, None, :].expand(2, 128, 256)
 graded = LevelSets((128, 256), Style([2.0, 5.0], [0.0, 90.0], [3.0, 2.0], [0.35, 0.55]), weights)
 painted = graded.phase(graded.draw(torch.arange(1)), 0.1)[0]
 local = [style_of(part[None].double()) for part in (painted[:, :64].roll(32, 1), painted[:, 96:160])]
-print("at the sides and in the middle:", *(f"length {float(s.length):.1f}, fraction {float(s.fraction):.2f};" for s in local))
+for place, look in zip(("at the sides", "in the middle"), local):
+    print(f"{place}: length {float(look.length):.1f}, fraction {float(look.fraction):.2f}")
 show([painted], ["fine along x at the sides, coarse along y in the middle"], 7)
 
 # %% [markdown]

@@ -31,7 +31,7 @@ __all__ = ["BLOCKS", "LATENT", "Decoded", "Decoder", "Modulated", "batches", "tr
 
 LATENT, CELL, BLOCKS = 16, 8, 3  # numbers of noise a cell, pixels along its side, blocks that have a style
 CHANNELS = (LATENT, 48, 48, 32)
-AVERAGE = 0.998  # of weights, from step to step
+AVERAGE = 0.99  # of weights, from step to step
 
 
 class Modulated(nn.Module):

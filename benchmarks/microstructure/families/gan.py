@@ -27,8 +27,8 @@ from .decoder import CELL, LATENT, Decoder, batches, trained
 
 __all__ = ["Discriminator", "gan", "scores"]
 
-RATE, BETAS, BATCH = 1e-3, (0.5, 0.95), 32
-BLUR = 0.3  # standard deviation of noise on what the discriminator sees: data have two values only
+RATES, BETAS, BATCH = (1e-3, 3e-4), (0.5, 0.95), 32  # of decoder and discriminator
+BLUR = 0.5  # standard deviation of noise on what the discriminator sees: data have two values only
 
 
 class Discriminator(nn.Module):
@@ -61,7 +61,8 @@ def gan(rows: Crops, steps: int, mixed: bool = False, seed: int = 0) -> tuple[De
     """A decoder trained against a discriminator, and what was told at the end: losses, its hits, and CPU seconds."""
     torch.manual_seed(seed)
     decoder, discriminator, data = Decoder(), Discriminator(), batches(rows, BATCH, seed)
-    makes, tells = (torch.optim.Adam(net.parameters(), RATE, BETAS) for net in (decoder, discriminator))
+    makes, tells = (torch.optim.Adam(net.parameters(), rate, BETAS)
+                    for net, rate in zip((decoder, discriminator), RATES))
     blurred = lambda image: image + BLUR * torch.randn_like(image)
 
     def step(_: int) -> dict[str, float]:
