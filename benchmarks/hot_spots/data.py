@@ -61,10 +61,14 @@ class Question:
     train: Cases
     tests: Mapping[str, tuple[Cases, ...]]
 
-    def asked(self, name: str) -> Runs:
-        """The runs of a set, with what happened."""
-        found = [cases.all() for cases in self.tests[name]]
-        return {part: torch.cat([runs[part] for runs in found]) for part in PARTS}
+    def asked(self, name: str, out: Path) -> Runs:
+        """The runs of a set, with what happened. Made once, and kept."""
+        file = out / f"{name.replace(' ', '_')}.pt"
+        if not file.is_file():
+            found = [cases.all() for cases in self.tests[name]]
+            joined = {part: torch.cat([runs[part] for runs in found]) for part in PARTS}
+            whole(file, lambda new: torch.save(joined, new))
+        return torch.load(file, weights_only=True)
 
     def states(self, out: Path, parts: tuple[str, ...] = PARTS) -> States:
         """Windows to learn from; those of the last tenth of the runs are for validation. Made once, and kept."""

@@ -120,11 +120,11 @@ class Learned(Row):
             found = {"steps": max(int(seconds / each), 1), "training": seconds}
             whole(facts, lambda new: new.write_text(json.dumps(found)))
         known = json.loads(facts.read_text())
-        trained = fit(prior, states.train, path, known["steps"], held_out=states.valid, batch=BATCH, rate=self.rate,
+        trained = fit(prior, states.train, path, known["steps"], batch=BATCH, rate=self.rate,
                       steady=max(known["steps"] // 2, 1), shares=(0.0, 1.0), seed=seed)
         self.problem = Problem(states.layout, trained.prior.eval())
         return {**known, "parameters": sum(p.numel() for p in prior.parameters()),
-                "held out": float(trained.history.held_out.min()), "diffusivity": diffusivity(trained.prior)}
+                "diffusivity": diffusivity(trained.prior)}
 
     def prior(self, states: States, seed: int) -> Stepper:
         """An untrained one."""
@@ -137,13 +137,19 @@ class Learned(Row):
         return Stepper(March(shapes, step), Gaussian(flat, flat + 1), given=[known], context=Context(NOISE))
 
     def tell(self, runs: Runs) -> Told:
-        since, dims = time.process_time(), ("sample", "time", "y", "x")
+        since = time.process_time()
+        some = [self.rolled({k: v[i : i + BATCH] for k, v in runs.items()}) for i in range(0, len(runs["load"]), BATCH)]
+        fields = {k: torch.cat([part[k] for part in some]) for k in PARTS[:2]}
+        return Told(fields, None, time.process_time() - since)
+
+    def rolled(self, runs: Runs) -> dict[str, Tensor]:
+        """The frames of a few runs, whose features then fit into a processor's cache."""
+        dims = ("sample", "time", "y", "x")
         start = xarray.Dataset({k: (dims, runs[k][:, :1].numpy()) for k in PARTS[:2]})
         still = {k: runs[k].numpy() for k in self.parts[2:]}
-        given = xarray.Dataset({k: (("sample", "y", "x")[:v.ndim], v) for k, v in still.items()})
+        given = xarray.Dataset({k: (("sample", "y", "x")[: v.ndim], v) for k, v in still.items()})
         found = sg.forecast(self.problem, start, FRAMES, members=1, given=given, progress=False).frames
-        fields = {k: torch.from_numpy(found[k].isel(member=0).transpose(*dims).values) for k in PARTS[:2]}
-        return Told(fields, None, time.process_time() - since)
+        return {k: torch.from_numpy(found[k].isel(member=0).transpose(*dims).values) for k in PARTS[:2]}
 
 
 def diffusivity(prior: Stepper) -> list[float]:

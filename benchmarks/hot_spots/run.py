@@ -50,8 +50,8 @@ def questions(quick: bool) -> tuple[Question, ...]:
     train, test = (10, 8) if quick else (400, 160)
     return (Question("all loads", Cases(train, 0, *LOADS), {"all loads": (Cases(test, 1, *LOADS),)}),
             Question("some loads", Cases(train, 2, *INSIDE), {
-                "seen loads": (Cases(test, 3, *INSIDE),),
-                "unseen loads": (Cases(test * 5 // 7, 4, *LOW), Cases(test * 2 // 7, 5, *HIGH))}))
+                "seen loads": (Cases(test * 7 // 16, 3, *INSIDE),),
+                "unseen loads": (Cases(test * 5 // 16, 4, *LOW), Cases(test * 2 // 16, 5, *HIGH))}))
 
 
 def rows(question: Question) -> Iterator[Row]:
@@ -114,7 +114,7 @@ def answered(row: Row, question: Question, seconds: float, seed: int, out: Path)
         return json.loads(file.read_text())
     made: dict[str, Any] = {"row": row.name, "ready": row.ready(question, seconds, seed, out), "sets": {}}
     for name in question.tests:
-        runs = question.asked(name)
+        runs = question.asked(name, out)
         told = row.tell(runs)
         found = scored(told, runs, question.train.system.judged)
         made["sets"][name] = {"numbers": summed(found, torch.arange(len(found["share"]))), "half": spread(found),

@@ -33,6 +33,7 @@ from torch.nn import functional
 
 __all__ = ["March", "Rates"]
 
+MOST = 4.0  # of a feature: what leaves the data cannot run away in a roll-out
 SHARP = (0.2, 10.0)  # how the share of the largest diffusivity is begun with, and how fast it is learned
 
 
@@ -84,7 +85,8 @@ class Rates(nn.Module):
     Arguments:
         fields, still, numbers: how many fields move, how many stay, and numbers.
         width: features.
-        layers: of gated features, ``sigmoid(A x) * B x``, the first of ``kernel x kernel`` points, the others of one.
+        layers: of gated features ``sigmoid(A x) * B x``, at most 4 each, the first of ``kernel x kernel`` points, the
+            others of one.
         kernel: points along a side that the rate sees; odd.
         steps: in a frame; the diffusivity is at most half as many square pixels.
         modulated: numbers scale and shift the features of each layer; else they are channels.
@@ -99,7 +101,7 @@ class Rates(nn.Module):
         if kernel % 2 == 0 or layers < 1 or steps < 1:
             raise ValueError(f"got kernel={kernel}, layers={layers}, steps={steps}; expected an odd number of points, "
                              "and one or more of the others")
-        self.fields, self.steps, self.side = fields, steps, kernel // 2
+        self.steps, self.side = steps, kernel // 2
         modulated = modulated and numbers > 0
         self.channels = 0 if modulated else numbers
         sizes, sides = [fields + still + self.channels, *[width] * layers], [kernel, *[1] * (layers - 1)]
@@ -134,7 +136,7 @@ class Rates(nn.Module):
         h = functional.pad(h, [self.side] * 4, mode="circular") if self.side else h
         for layer, (scale, shift) in zip(self.layers, scales, strict=True):
             gate, h = layer(h).chunk(2, 1)
-            h = torch.sigmoid((1 + scale) * gate + shift) * torch.tanh(h)
+            h = torch.sigmoid((1 + scale) * gate + shift) * h.clamp(-MOST, MOST)
         return self.leave(h)
 
 
