@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sciencegen"
 
 # A module may import only what stands before it. "" is `sciencegen` itself, which re-exports the house below it.
-BASE = ["files", "recipe", "modules"]  # for all: files that are whole, networks written down, what users name
+BASE = ["files", "recipe", "modules", "fixed_points"]  # for all: whole files, networks written down, names, iterations
 HOUSE = [
     "values", "random", "view", "layout", "calls", "energy", "exact", "linear", "compose", "measure",
     "moments", "guide", "constrain", "mcmc", "descent", "sample", "exponential", "problem", "priors", "coupling",

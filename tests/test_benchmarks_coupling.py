@@ -7,7 +7,8 @@ import sciencegen as sg
 from benchmarks.coupling import deterministic, elements, fields, gaussian, rules, run
 from benchmarks.coupling.learned import Known
 from oracles import close, normal
-from sciencegen.physics.coupled import Elements, Reactor, Relaxed, Round, fixed_point
+from sciencegen.fixed_points import Relaxed, fixed_point
+from sciencegen.physics.coupled import Elements, Reactor, Round
 
 N = gaussian.N
 

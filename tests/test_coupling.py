@@ -5,7 +5,7 @@ import torch
 
 import sciencegen as sg
 from sciencegen.coupling import Conditionals, components, couple, residuals, solved
-from sciencegen.coupling.fixed_point import contraction, fixed_point
+from sciencegen.coupling.agreement import agree, contraction
 
 N = 6
 LAYOUT = sg.Layout(u=(N,), v=(N,))
@@ -211,7 +211,7 @@ def test_a_solver_is_one_of_the_fields():
 
 def accelerated(slope, most=60):
     start = torch.ones(3, len(slope), dtype=torch.float64)
-    return fixed_point(lambda z: z @ slope.mT + 1, start, start.new_full((3,), 1e-10), most)
+    return agree(lambda z: z @ slope.mT + 1, start, start.new_full((3,), 1e-10), most)
 
 
 @pytest.mark.parametrize("scale", [0.5, 0.99, -1.5, 3.0])

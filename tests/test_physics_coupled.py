@@ -6,16 +6,8 @@ import pytest
 import torch
 
 from oracles import close, normal
-from sciencegen.physics.coupled import (
-    Conduction,
-    Elements,
-    Elsewhere,
-    ReactionDiffusion,
-    Reactor,
-    Relaxed,
-    Round,
-    fixed_point,
-)
+from sciencegen.fixed_points import Relaxed, fixed_point
+from sciencegen.physics.coupled import Conduction, Elements, Elsewhere, ReactionDiffusion, Reactor, Round
 from sciencegen.physics.coupled.reactor import overlap
 from sciencegen.physics.system import Part
 

@@ -6,16 +6,8 @@ import pytest
 import torch
 
 from oracles import close, normal
-from sciencegen.physics.coupled import (
-    Aitken,
-    Conduction,
-    InterfaceQuasiNewton,
-    ReactionDiffusion,
-    Reactor,
-    Relaxed,
-    Round,
-    fixed_point,
-)
+from sciencegen.fixed_points import Aitken, InterfaceQuasiNewton, Relaxed, fixed_point
+from sciencegen.physics.coupled import Conduction, ReactionDiffusion, Reactor, Round
 
 RULES = {"Picard": Relaxed(), "relaxed .5": Relaxed(0.5), "Aitken": Aitken(), "IQN-ILS": InterfaceQuasiNewton()}
 X = torch.arange(1, 33, dtype=torch.float64) / 33

@@ -19,14 +19,8 @@ from torch import Tensor
 
 import sciencegen as sg
 from sciencegen.coupling import residuals
-from sciencegen.physics.coupled import (
-    Aitken,
-    Conduction,
-    InterfaceQuasiNewton,
-    Relaxed,
-    Round,
-    fixed_point,
-)
+from sciencegen.fixed_points import Aitken, InterfaceQuasiNewton, Relaxed, fixed_point
+from sciencegen.physics.coupled import Conduction, Round
 from sciencegen.sample import karras
 
 from .learned import Known, Learned, decoupled_model

@@ -19,14 +19,8 @@ from torch import Tensor
 
 import sciencegen as sg
 from sciencegen.coupling import couple, residuals
-from sciencegen.physics.coupled import (
-    Coupled,
-    InterfaceQuasiNewton,
-    ReactionDiffusion,
-    Reactor,
-    Round,
-    fixed_point,
-)
+from sciencegen.fixed_points import InterfaceQuasiNewton, fixed_point
+from sciencegen.physics.coupled import Coupled, ReactionDiffusion, Reactor, Round
 from sciencegen.physics.system import Part
 from sciencegen.recipe import Recipe
 from sciencegen.sample import Ancestral, karras

@@ -30,7 +30,7 @@ from ..energy import Energy, Evaluation, Walk, level
 from ..exact import Gaussian
 from ..random import Streams
 from ..view import View, gather
-from .fixed_point import FixedPoint, contraction, fixed_point
+from .agreement import Agreed, agree, contraction
 from .precision import precision_of
 
 __all__ = ["Block", "Conditionals"]
@@ -187,12 +187,12 @@ class Conditionals(Energy):
         told = {"sweeps": found.sweeps, "contraction": found.ritz, "mismatch": found.residual / _spread(levels)}
         return Evaluation(None, score.reshape(x.shape), {k: v.reshape(x.shape[:-1]) for k, v in told.items()})
 
-    def _agreed(self, x: Tensor, sigma: Tensor) -> tuple[FixedPoint, Tensor]:
+    def _agreed(self, x: Tensor, sigma: Tensor) -> tuple[Agreed, Tensor]:
         """The fields' means ``(M, d)`` that agree with each other, and how they were found."""
         start = self._start(x, sigma)
         whole = lambda z: self._sweep(start.index_copy(-1, self.carried, z), x, sigma)
         sweep = lambda z: gather(whole(z), self.carried)
-        found = fixed_point(sweep, gather(start, self.carried), self.tolerance * _spread(sigma), self.sweeps)
+        found = agree(sweep, gather(start, self.carried), self.tolerance * _spread(sigma), self.sweeps)
         if float(found.ritz.median()) >= 1:
             self._check(sweep, found, sigma)
         return found, whole(found.value)
@@ -203,7 +203,7 @@ class Conditionals(Energy):
             return x.index_copy(-1, self.free, gather(x, self.free) / (1 + sigma**2))
         return x.index_copy(-1, self.linear.free.to(x.device), self.linear.mean(x, sigma))
 
-    def _check(self, sweep: Any, found: FixedPoint, sigma: Tensor) -> None:
+    def _check(self, sweep: Any, found: Agreed, sigma: Tensor) -> None:
         radius = float(contraction(sweep, found.value, DIFFERENCE * _spread(sigma)).median())
         if radius >= 1:
             raise ValueError(f"got conditionals whose sweeps grow by {radius:.3g} each at the noise level "
@@ -227,7 +227,7 @@ class Conditionals(Energy):
         def solved(pull: Tensor) -> Tensor:
             back = lambda w: pull + torch.autograd.grad(image, inner, w, retain_graph=True)[0]
             size = self.tolerance * pull.square().mean(-1).sqrt()
-            return fixed_point(back, pull, size, self.sweeps).value
+            return agree(back, pull, size, self.sweeps).value
 
         agreed = gather(self._sweep(base.index_copy(-1, self.carried, inner.detach()), x, sigma), self.carried)
         agreed.register_hook(solved)

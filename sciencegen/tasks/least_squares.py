@@ -2,7 +2,7 @@ r"""Sums of squares taken to their lowest by products with a Jacobian, or withou
 
 A step of Levenberg and Marquardt solves :math:`\min |r + J d|^2 + \lambda |d|^2` by conjugate gradients. Residuals of
 which torch knows no gradient, as of an external solver, have to be as many as the unknowns and of the form
-:math:`x - S(x)`; then changes from sweep to sweep take the Jacobian's place (:mod:`sciencegen.coupling.fixed_point`).
+:math:`x - S(x)`; then changes from sweep to sweep take the Jacobian's place (:mod:`sciencegen.fixed_points`).
 
 References:
     A method for the solution of certain non-linear problems in least squares (Levenberg, 1944),
@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..coupling.fixed_point import fixed_point
+from ..coupling.agreement import agree
 from ..energy import Reading
 from ..linear.functions import Linear
 from ..random import Streams
@@ -88,7 +88,7 @@ def _quasi_newton(residuals: Residuals, x: Tensor, iterations: int, tolerance: f
     first = sizes[0] if len(sizes) > 1 else 0
     whole = lambda rest: swept(torch.cat([x[:, :first], rest], 1))
     with torch.no_grad():
-        found = fixed_point(lambda rest: whole(rest)[:, first:], x[:, first:], x.new_full((len(x),), tolerance),
+        found = agree(lambda rest: whole(rest)[:, first:], x[:, first:], x.new_full((len(x),), tolerance),
                             iterations)
         end = whole(found.value)
         value = residuals(end).square().sum(-1) / 2

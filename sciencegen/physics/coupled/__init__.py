@@ -1,19 +1,16 @@
-"""Coupled physics: systems whose fields are each solved for by a component of their own, and classical iterations.
+"""Coupled physics: systems whose fields are each solved for by a component of their own.
 
 Every system is a frozen dataclass with component solvers, a referee that solves all fields at once, and data of each
-physics alone, with the other fields drawn from elsewhere (:class:`Coupled`). The iterations (:func:`fixed_point`) are
-what such solvers are tied together with where nothing else is known of them.
+physics alone, with the other fields drawn from elsewhere (:class:`Coupled`). What ties such solvers together where
+nothing else is known of them is in :mod:`sciencegen.fixed_points`.
 """
 
 from .conduction import Conduction
 from .elements import Elements
 from .elsewhere import Elsewhere
-from .iterate import Aitken, FixedPoint, InterfaceQuasiNewton, Iteration, Relaxed, Round, fixed_point
+from .iterate import Round
 from .reaction_diffusion import ReactionDiffusion
 from .reactor import Reactor
 from .system import Component, Coupled
 
-__all__ = [
-    "Aitken", "Component", "Conduction", "Coupled", "Elements", "Elsewhere", "FixedPoint", "InterfaceQuasiNewton",
-    "Iteration", "ReactionDiffusion", "Reactor", "Relaxed", "Round", "fixed_point",
-]  # fmt: skip
+__all__ = ["Component", "Conduction", "Coupled", "Elements", "Elsewhere", "ReactionDiffusion", "Reactor", "Round"]
