@@ -33,7 +33,7 @@ apart as they are wrong. power: the members' power over the truth's (where known
 and worst of wave numbers 1 to 10. correlated: time until a roll-out's correlation with the truth first
 falls below 0.8; counted: of the mean over starts. covariance, lags: worst errors of the stationary law.
 nrmse: APEBench's, the geometric mean over 100 frames; its network has its own 10,000 steps.
-A row is trained for the CPU seconds that its column says: those of ours are, where there is one, of the shipped prior."""
+A row is trained for the CPU seconds that its column says: of ours, those of the shipped prior if there is one."""
 
 
 def tables(task: Task, answers: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
