@@ -26,10 +26,22 @@ from sciencegen.priors.contexts import Context
 from sciencegen.recipe import Recipe
 from sciencegen.symmetries import Shift
 
-__all__ = ["DRAWS", "Known", "Learned", "coupled_model", "decoupled_model", "described", "together"]
+__all__ = ["DRAWS", "Care", "Known", "Learned", "coupled_model", "decoupled_model", "described", "together"]
 
-DRAWS, HIGH = 2000, 80.0
-FLOOR, CONTEXT = 3e-4, Context(noise=0.02, means=1 / 3, high=HIGH)  # else small errors of the others grow
+DRAWS, HIGH, MEANS = 2000, 80.0, 1 / 3
+
+
+@dataclass(frozen=True)
+class Care:
+    """What keeps a model from making small errors of the other fields large.
+
+    Arguments:
+        floor: added to the variance of every number for the base Gaussian: a ridge of its regressions.
+        noise: largest on what is given in training, in standard deviations.
+    """
+
+    floor: float = 3e-4
+    noise: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -125,21 +137,22 @@ def described(parts: Mapping[str, Tensor], known: Mapping[str, Part]) -> xarray.
 
 
 def trained(data: xarray.Dataset, given: Sequence[tuple[str, ...]], out: Path, minutes: float, net: Recipe | None,
-            shares: tuple[float, ...], periodic: bool = False, steps: int | None = None) -> Model:
+            shares: tuple[float, ...], care: Care, periodic: bool = False, steps: int | None = None) -> Model:
     """By the road, for ``minutes`` or so many ``steps``; what is there is loaded."""
     if (out / "model" / "config.json").is_file():
         return Model.load(out / "model")
     states = sg.States(data, list(data), symmetries=(Shift(("x",)),) if periodic else (), split=(0.9, 0.05, 0.05))
     rows = states.train.some(range(len(states.train))).double()
-    base = sg.Gaussian.fit(rows, floor=FLOOR).float()  # dense: its conditionals are regressions
-    how = sg.Training(kind=partial(Denoiser, context=CONTEXT), net=net, gaussian=base, given=tuple(given),
-                      minutes=None if steps else minutes, steps=steps, shares=shares, batch=64, gated=False)
+    base = sg.Gaussian.fit(rows, floor=care.floor).float()  # dense: its conditionals are regressions
+    kind = partial(Denoiser, context=Context(care.noise, MEANS, HIGH))
+    how = sg.Training(kind=kind, net=net, gaussian=base, given=tuple(given), minutes=None if steps else minutes,
+                      steps=steps, shares=shares, batch=64, gated=False)
     return sg.train(states, how, out, progress=False)
 
 
 def decoupled_model(system: Coupled, name: str, told: Sequence[str], out: Path, minutes: float,
                     steps: int | None = None, net: Callable[[Mapping[str, Part]], Recipe] | None = None,
-                    periodic: bool = False) -> Known:
+                    periodic: bool = False, care: Care = Care()) -> Known:
     """One physics alone: its field given what its component is told, in double precision.
 
     ``steps`` instead of ``minutes`` where the component is linear: its Gaussian is the answer then.
@@ -151,14 +164,15 @@ def decoupled_model(system: Coupled, name: str, told: Sequence[str], out: Path, 
     groups = (tuple(told), *((loads,) if loads else ()))
     recipe = None if net is None else net({k: known[k] for k in (name, *told)})
     shares = (0.2, 0.6, 0.2) if loads else (0.25, 0.75)
-    model = trained(data, groups, out, minutes, recipe, shares, periodic, steps)
+    model = trained(data, groups, out, minutes, recipe, shares, care, periodic, steps)
     return Known(model.problem().to(dtype=torch.float64), name, tuple(told))
 
 
 def coupled_model(system: Coupled, parts: Mapping[str, Tensor], out: Path, minutes: float,
-                  net: Callable[[Mapping[str, Part]], Recipe] | None = None, periodic: bool = False) -> Model:
+                  net: Callable[[Mapping[str, Part]], Recipe] | None = None, periodic: bool = False,
+                  care: Care = Care()) -> Model:
     """All fields given the parameters, trained on coupled solutions."""
     known = {**system.fields, **system.given}
     order = {k: parts[k] for k in (*system.fields, *system.given)}
     recipe = None if net is None else net({k: known[k] for k in order})
-    return trained(described(order, known), [tuple(system.given)], out, minutes, recipe, (0.2, 0.8), periodic)
+    return trained(described(order, known), [tuple(system.given)], out, minutes, recipe, (0.2, 0.8), care, periodic)
