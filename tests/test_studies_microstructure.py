@@ -11,15 +11,19 @@ from hypothesis import strategies as st
 
 from oracles import close
 from sciencegen import cli, io
+from sciencegen.exact import Gaussian
 from sciencegen.physics.homogenise import conductivity
 from sciencegen.physics.microstructure import LevelSet, Style
+from sciencegen.sample import Multistep, karras
 from sciencegen.studies.microstructure.adam import descend
 from sciencegen.studies.microstructure.goals import Goals, slack
 from sciencegen.studies.microstructure.images import Limits, cut, opened, pieces
 from sciencegen.studies.microstructure.level_set import LevelSets
 from sciencegen.studies.microstructure.settle import misses, settle
+from sciencegen.studies.microstructure.steer import Steered
 from sciencegen.studies.microstructure.study import MicrostructureStudy
 from sciencegen.studies.microstructure.styles import painted, shades, styles
+from sciencegen.studies.microstructure.swayed import Grown, distance
 from sciencegen.studies.microstructure.words import goals
 from sciencegen.studies.study import run
 
@@ -35,15 +39,15 @@ def sets(n=24, limits=None, **more):
 def test_rows_are_the_derivatives_weighted_by_what_a_whole_pixel_does():
     phase = (torch.rand(2, 12, 12, generator=torch.Generator().manual_seed(0)) > 0.5).double()
     asked = Goals({"kx": 3.0, "ky": 2.5, "fraction": 0.5})
-    ratio, rows = asked.rows(phase)
+    value, rows = asked.rows(phase)
     step = 1e-4 * torch.eye(144, dtype=torch.float64)[[7, 100]].reshape(2, 12, 12)
     for pixel in step:
         up, down = (asked.of(phase + s * pixel, 1e-9) for s in (1, -1))
-        slope = (up - down) / 2e-4 / asked.target(phase)
+        slope = (up - down) / 2e-4
         weight = torch.where((phase * pixel).sum((1, 2)) > 0, 20 / 11, 2 / 11)[:, None] * torch.tensor([1.0, 1.0, 0.0])
         weight[:, 2] = 1
         close((rows * pixel / 1e-4).sum((-2, -1)), slope * weight, 2e-3)
-    close(ratio, asked.of(phase) / asked.target(phase), 2e-3)
+    close(value, asked.of(phase), 2e-3)
 
 
 def test_a_flipped_pixel_changes_the_conductivity_about_as_its_row_says():
@@ -52,7 +56,7 @@ def test_a_flipped_pixel_changes_the_conductivity_about_as_its_row_says():
     asked = Goals({"kx": 3.0})
     value, rows = asked.rows(phase)
     flips = phase[0] + torch.eye(256, dtype=torch.float64).reshape(-1, 16, 16) * (1 - 2 * phase)
-    came = (asked.of(flips, 1e-6) / 3.0)[:, 0] - value[0, 0]
+    came = asked.of(flips, 1e-6)[:, 0] - value[0, 0]
     promised = rows[0, 0].flatten() * (1 - 2 * phase.flatten())
     for kind in (0, 1):
         some = phase.flatten() == kind
@@ -107,7 +111,7 @@ def test_a_piece_round_the_sides_is_one():
 
 
 def test_what_is_kept_is_in_one_piece_and_nowhere_finer():
-    phase = (sets(32).height(sets(32).draw(torch.arange(4))) > 0).float()
+    phase = (sets(32).height(sets(32).draw(torch.arange(4), Goals())[0]) > 0).float()
     kept = Limits(connected=True, feature=3).kept(phase)
     assert [pieces(image.numpy())[1] for image in kept] == [1] * 4
     assert list(Limits(feature=3).broken(Limits(feature=3).kept(phase))) == [""] * 4
@@ -131,7 +135,7 @@ def test_a_painted_field_has_unit_variance_in_every_pixel():
 
 def test_designs_meet_their_goals_and_stay_as_diverse():
     structures, asked = sets(), Goals({"kx": 3.6, "ky": 2.5})
-    start = structures.draw(torch.arange(8))
+    start = structures.draw(torch.arange(8), Goals())[0]
     found = settle(start, structures.phase, asked, 30)
     phase = structures.phase(found.x, 0.1)
     assert float(misses(asked.of(phase.double()) / asked.target(phase.double())).median()) < 0.006
@@ -141,16 +145,51 @@ def test_designs_meet_their_goals_and_stay_as_diverse():
     assert float(apart[0] / apart[1]) > 0.9
 
 
+@pytest.mark.parametrize("family, fraction", [("grains", 0.5), ("discs", 0.3), ("spinodal", 0.5)])
+def test_interfaces_of_other_families_move_a_little(family, fraction):
+    style = Style(*(torch.tensor([v]) for v in (3.0, 0.0, 1.0, fraction)))
+    structures = Grown((24, 24), style, family)
+    asked = Goals({"kx": 3.2 if fraction == 0.5 else 1.8})
+    start, solves, calls = structures.draw(torch.arange(4), asked)
+    before = structures.phase(start, 0.1)
+    assert (before == (start[:, 576:].reshape(-1, 24, 24) > 0)).all()
+    found = settle(start, structures.phase, asked, 20)
+    after = structures.phase(found.x, 0.1)
+    assert float(misses(asked.of(after.double()) / asked.target(after.double())).median()) < 0.01
+    assert (solves, calls) == (8, 0)
+    assert float((after != before).float().mean()) < 0.06
+
+
+def test_distances_are_periodic_and_half_a_pixel_at_the_interface():
+    phase = torch.zeros(1, 8, 8, dtype=torch.bool)
+    phase[0, 0, :3] = phase[0, -1, :3] = True
+    found = distance(phase)
+    assert float(found[phase].max()) == 0.5
+    close(distance(phase.roll((3, 2), (1, 2))), found.roll((3, 2), (1, 2)))
+    close(distance(~phase), -found)
+
+
+def test_a_steered_sample_is_near_its_goals_before_it_settles():
+    structures, asked = sets(), Goals({"kx": 4.2, "ky": 2.4})
+    prior = Gaussian(torch.zeros(structures.layout.size), torch.tensor(1.0))
+    led, sampler = Steered(prior, structures.phase, asked), Multistep(karras(16, 0.05, 40.0))
+    start = sampler.start(6, structures.layout.size, torch.arange(6))
+    off = [misses(asked.of(structures.phase(sampler(energy, start), 0.1)) / asked.target(start)).median()
+           for energy in (prior, led)]
+    assert float(off[1]) < 0.4 * float(off[0])
+    assert 0 < led.solves <= 16
+
+
 def test_a_design_does_not_depend_on_the_others():
     structures, asked = sets(16), Goals({"kx": 3.0})
-    start = structures.draw(torch.arange(3))
+    start = structures.draw(torch.arange(3), Goals())[0]
     all_, alone = (settle(x, structures.phase, asked, 6).x for x in (start, start[1:2]))
     close(all_[1:2], alone, 1e-3)
 
 
 def test_adam_comes_nearer_too():
     structures, asked = sets(16), Goals({"kx": 3.6, "ky": 2.5})
-    start = structures.draw(torch.arange(4))
+    start = structures.draw(torch.arange(4), Goals())[0]
     off = [misses(asked.of(structures.phase(x, 0.1).double()) / torch.tensor([3.6, 2.5]).double()).median()
            for x in (start, descend(start, structures.height, asked, 30))]
     assert float(off[1]) < 0.5 * float(off[0])
@@ -219,6 +258,8 @@ def called(tmp_path, monkeypatch, capsys):
     (["--modulus", "C11=3"], "got --modulus C11=3; expected a number between 0 and 1.35"),
     (["--style", "size=-4"], "got 'size=-4' in --style"), (["--style", "4"], "got '4' in --style"),
     (["--style", "size=4", "--style", "size=8"], "without --paint"), (["--paint", "no.png"], "got no.png"),
+    (["--style", "family=discs,fraction=0.8"], "got fractions from 0.8 to 0.8 of discs"),
+    (["--style", "family=discs", "--prior", "adam"], "got family=discs in --style with --prior adam"),
     (["--feature", 0], "got --feature 0"), (["--size", 4], "got --size 4"), (["--contrast", 1], "got --contrast 1")])
 def test_what_cannot_be_meant_is_refused_in_one_line(called, words, text):
     status, _, errors = called("design", "microstructure", *words)

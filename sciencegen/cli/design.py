@@ -148,9 +148,9 @@ def nbody(*, bodies: Whole = 4, frames: Whole = 44, count: Count = 50, seed: See
 def microstructure(*, kx: float | None = None, ky: float | None = None, contrast: float = 10.0, modulus: Moduli = (),
                    void: float = 1e-4, fraction: float | None = None, style: Repeated = (), paint: Path | None = None,
                    size: Whole = 64, connected: Switch = False, feature: Whole = 1,
-                   prior: Literal["level-set", "adam"] = "level-set", count: Count = 16, seed: Seed = 0,
-                   out: Out = Path("runs/microstructure"), device: Device = "cpu", overwrite: Overwrite = False,
-                   partial: Partial = False) -> None:
+                   prior: Literal["level-set", "generator", "patches", "adam"] | None = None, model: Path | None = None,
+                   count: Count = 16, seed: Seed = 0, out: Out = Path("runs/microstructure"), device: Device = "cpu",
+                   overwrite: Overwrite = False, partial: Partial = False) -> None:
     """Design periodic microstructures of two phases, of wanted conductivity or stiffness, in a given style.
 
     Parameters
@@ -167,8 +167,8 @@ def microstructure(*, kx: float | None = None, ky: float | None = None, contrast
     fraction
         Share of phase 1; free unless given.
     style
-        As size=4,angle=30,aspect=2,fraction=0.4: correlation length in pixels, long direction in degrees from x,
-        lengths along it over those across. Repeat it, with a map, for several.
+        As size=4,angle=30,aspect=2,fraction=0.4,family=grains: correlation length in pixels, long direction in degrees
+        from x, lengths along it over those across; level-set, grains, discs or spinodal. Repeat it, with a map.
     paint
         A picture, black where the first style is, white where the last. Of one style its shade is the local share of
         phase 1, from 0.2 (black) to 0.8 (white).
@@ -179,16 +179,21 @@ def microstructure(*, kx: float | None = None, ky: float | None = None, contrast
     feature
         Diameter of the least disc, in pixels, that fits everywhere into both phases.
     prior
-        Level sets of Gaussian fields, moved by Newton's method; or by Adam, the floor to compare with.
+        What images are drawn by: the white noise of level sets, the generator of another family (these two unless
+        given), or the network that has learned patches of all; or Adam on white noise, the floor to compare with.
+    model
+        Directory of a trained prior of patches, instead of the one that is shipped.
     """
-    from ..studies.microstructure.words import goals, level_sets
+    from ..studies.microstructure.images import Limits
+    from ..studies.microstructure.words import goals, study_of
 
-    at_least(1, feature=feature)
-    asked = Asked.of("design microstructure", None, kx=kx, ky=ky, contrast=contrast, modulus=modulus, void=void,
-                     fraction=fraction, style=style, paint=paint, size=size, connected=connected, feature=feature,
-                     prior=prior, count=count, seed=seed, device=device)
+    prior = "patches" if model is not None and prior is None else prior
+    asked = Asked.of("design microstructure", "microstructure" if prior == "patches" else None, kx=kx, ky=ky,
+                     contrast=contrast, modulus=modulus, void=void, fraction=fraction, style=style, paint=paint,
+                     size=size, connected=connected, feature=feature, prior=prior, model=model, count=count, seed=seed,
+                     device=device)
     wanted = goals(kx, ky, fraction, modulus, contrast, void)
-    study = level_sets(wanted, style, paint, size, connected, feature, prior == "adam")
+    study = study_of(wanted, style, paint, size, Limits(connected, feature), prior, asked.model)
     designed(study, asked, out, overwrite, partial)
 
 

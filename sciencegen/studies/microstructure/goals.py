@@ -123,10 +123,10 @@ class Goals:
         return torch.stack([found[name] for name in self.wanted], -1)
 
     def rows(self, phase: Tensor) -> tuple[Tensor, Tensor]:
-        """:meth:`of` over what is wanted ``(B, m)``, and what flipping each pixel adds to it, ``(B, m, ny, nx)``."""
+        """:meth:`of` images, ``(B, m)``, and what flipping each of their pixels adds to it, ``(B, m, ny, nx)``."""
         with torch.enable_grad():
             cells = phase.detach().requires_grad_()
-            value = self.of(cells, ROUGH) / self.target(phase)
+            value = self.of(cells, ROUGH)
             rows = [torch.autograd.grad(part.sum(), cells, retain_graph=True)[0] for part in value.unbind(-1)]
         weights = [self._polarised(phase, name) for name in self.wanted]
         return value.detach(), torch.stack([row * weight for row, weight in zip(rows, weights)], 1)

@@ -16,17 +16,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ...exact import Gaussian
 from ...layout import Layout, Variable
 from ...physics.microstructure import LevelSet, Style
-from ...problem import Problem
 from ...random import Streams
+from .goals import Goals
 from .images import Limits, cut
 
 __all__ = ["LevelSets"]
 
 FREE, TOLD = 0.5, 0.1  # standard deviation of the threshold, in the field's: free, and where the fraction is told
-FAMILY = LevelSet()
+FAMILY, FLOOR = LevelSet(), 2**40  # and the seeds of samples to compare with
 
 
 @dataclass(frozen=True)
@@ -53,14 +52,13 @@ class LevelSets:
         noise = Variable(self.grid, dims=("y", "x"))
         return Layout(noise=noise, level=Variable((), scale=FREE if self.loose else TOLD))
 
-    @property
-    def problem(self) -> Problem:
-        """Standard normal numbers."""
-        return Problem(self.layout, Gaussian(torch.zeros(self.layout.size), torch.tensor(1.0)))
+    def draw(self, seeds: Tensor, goals: Goals) -> tuple[Tensor, int, int]:
+        """States of the prior ``(B, d)``, one of each seed; no solves, and no calls of a network."""
+        return Streams(seeds).normal(self.layout.size, torch.float32), 0, 0
 
-    def draw(self, seeds: Tensor) -> Tensor:
-        """States of the prior ``(B, d)``, one of each seed."""
-        return Streams(seeds).normal(self.layout.size, torch.float32)
+    def family_images(self, count: int) -> Tensor:
+        """Images of the family that nothing guides, to compare with."""
+        return self.phase(self.draw(torch.arange(count) + FLOOR, Goals())[0], 1.0)
 
     def field(self, noise: Tensor) -> Tensor:
         """The Gaussian field ``(*B, ny, nx)`` of white noise; of unit variance in every pixel."""

@@ -56,8 +56,7 @@ def _title(study: MicrostructureStudy, result: Result, number: int) -> str:
 def _floor(study: MicrostructureStudy) -> torch.Tensor:
     """Images of the family that nothing guided, ``(n, ny, nx)``."""
     count = min(64, max(8, FLOOR // (study.structures.grid[0] * study.structures.grid[1])))
-    seeds = torch.arange(ELASTIC if study.goals.elastic else count) + 2**40
-    return study.structures.phase(study.structures.draw(seeds), 0.1)
+    return study.structures.family_images(ELASTIC if study.goals.elastic else count)
 
 
 def _two_point(axis: Any, study: MicrostructureStudy, result: Result, floor: torch.Tensor) -> None:

@@ -47,14 +47,17 @@ def misses(ratio: Tensor) -> Tensor:
     return (ratio - 1).abs().amax(-1)
 
 
-def settle(x: Tensor, phase: Callable[[Tensor, float], Tensor], goals: Goals, solves: int, enough: float = 1e-3
-           ) -> Settled:
+def settle(x: Tensor, phase: Callable[[Tensor, float], Tensor], goals: Goals, solves: int, enough: float = 1e-3,
+           target: Tensor | None = None) -> Settled:
     """States ``x (B, d)`` moved until their images meet the goals to ``enough``, by at most ``solves`` each.
 
     Arguments:
         phase: ``(x (B, d), width of slopes) -> (B, ny, nx)``.
+        target: of each state its own, ``(B, m)``; that of the goals unless given.
     """
-    at = _look(x, phase, goals, torch.full((len(x),), WIDTHS[0]))
+    target = goals.target(x).expand(len(x), -1) if target is None else target.to(x)
+    look = lambda x, rows, widths: _look(x, phase, goals, target[rows], widths)
+    at = look(x, torch.arange(len(x)), torch.full((len(x),), WIDTHS[0]))
     x, kept, best = x.clone(), x.clone(), at.ratio.clone()
     gain, spent = torch.ones(len(x)), torch.ones(len(x), dtype=torch.long)
     for _ in range(solves - 1):
@@ -65,7 +68,7 @@ def settle(x: Tensor, phase: Callable[[Tensor, float], Tensor], goals: Goals, so
         move = _newton(here, gain[busy])
         move = move * (FARTHEST / move.norm(dim=-1).clamp_min(1e-12)).clamp_max(1)[:, None]
         x[busy] = x[busy] + move
-        new = _look(x[busy], phase, goals, _width(misses(here.ratio)))
+        new = look(x[busy], busy, _width(misses(here.ratio)))
         gain[busy] = _learned(gain[busy], (here.rows @ move[..., None])[..., 0], new.ratio - here.ratio)
         better = (misses(new.ratio) < misses(best[busy]))[:, None]
         kept[busy] = torch.where(better, x[busy], kept[busy])
@@ -81,17 +84,17 @@ class _View(NamedTuple):
     rows: Tensor  # (B, m, d)
 
 
-def _look(x: Tensor, phase: Callable[[Tensor, float], Tensor], goals: Goals, widths: Tensor) -> _View:
-    """Goals of the images of states, and their derivatives in the states."""
+def _look(x: Tensor, phase: Callable[[Tensor, float], Tensor], goals: Goals, target: Tensor, widths: Tensor) -> _View:
+    """Properties of the images of states over what is wanted, and their derivatives in the states."""
     found = None
     for width in widths.unique().tolist():
         some = (widths == width).nonzero()[:, 0]
         with torch.enable_grad():
             state = x[some].detach().requires_grad_()
             image = phase(state, width)
-            ratio, flips = goals.rows(image.detach())
+            value, flips = goals.rows(image.detach())
             rows = [torch.autograd.grad(image, state, part, retain_graph=True)[0] for part in flips.unbind(1)]
-        here = _View(ratio, torch.stack(rows, 1))
+        here = _View(value / target[some], torch.stack(rows, 1) / target[some][..., None])
         found = found or _View(*(x.new_zeros(len(x), *part.shape[1:]) for part in here))
         for whole, part in zip(found, here):
             whole[some] = part

@@ -1,6 +1,7 @@
 r"""Microstructures of wanted properties: draw from a family, move to the goals, judge by the homogeniser.
 
-1. *Draw.* States of the family's prior (:mod:`.level_set`); what is asked for may bend them already.
+1. *Draw.* States of the family's prior: white noise of level sets (:mod:`.level_set`), images of its generator
+   (:mod:`.swayed`) or of a network that has learned it (:mod:`.patches`), which is led to the goals already.
 2. *Settle.* Each state moves the shortest way, in the prior's own units, until its image meets the goals: Newton's
    method in what is asked for (:mod:`.settle`). All solves are of sharp images, so that nothing is lost by cutting.
    ``adam`` in its place is the floor (:mod:`.adam`).
@@ -11,7 +12,7 @@ r"""Microstructures of wanted properties: draw from a family, move to the goals,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,11 @@ from .goals import MODULI, POISSON, Goals
 from .level_set import LevelSets
 from .picture import draw
 from .settle import misses, settle
+from .swayed import Swayed
 
 __all__ = ["Draw", "MicrostructureStudy"]
+
+Structures = LevelSets | Swayed
 
 SOLVES = {False: 40, True: 48}  # at most, of a design: for conductivities, for moduli
 SPARE = 1.25  # times as many are drawn as are asked for
@@ -46,17 +50,19 @@ NARROW = 0.12
 class Draw:
     """States of a family, more than are asked for."""
 
-    structures: LevelSets
+    structures: Structures
+    goals: Goals
     more: float = SPARE
     improves: bool = field(default=False, init=False)
 
     def __call__(self, designs: Ensemble) -> Ensemble:
         seeds = spares(designs.seeds, int(self.more * designs.count))
-        samples = self.structures.layout.to_xarray(self.structures.draw(seeds))
+        x, solves, calls = self.structures.draw(seeds, self.goals)
         row = lambda values: ("sample", values)
-        return Ensemble(designs.count, samples.assign(
-            fun=row(np.zeros(len(seeds))), seed=row(seeds.numpy()), reason=row(np.full(len(seeds), "", object))),
-            progress=designs.progress, device=designs.device)
+        samples = self.structures.layout.to_xarray(x).assign(
+            fun=row(np.zeros(len(seeds))), seed=row(seeds.numpy()), reason=row(np.full(len(seeds), "", object)),
+            solves=row(np.full(len(seeds), solves)))
+        return replace(designs, samples=samples).paid({"network_calls": calls, "solves": solves * len(seeds)})
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class MicrostructureStudy(Study):
         close: share of a goal by which it may be missed; None for 1 % of conductivities, 2 % of moduli.
     """
 
-    structures: LevelSets
+    structures: Structures
     goals: Goals = Goals()
     adam: bool = False
     solves: int | None = None
@@ -92,7 +98,7 @@ class MicrostructureStudy(Study):
     @property
     def stages(self) -> Sequence[Stage]:
         moved = [Adjust(self._moved)] if self.goals.wanted else []
-        return [Draw(self.structures), *moved, Decode(self._cut, instead=True), Solve(self._judged)]
+        return [Draw(self.structures, self.goals), *moved, Decode(self._cut, instead=True), Solve(self._judged)]
 
     def _moved(self, samples: xarray.Dataset) -> xarray.Dataset:
         """States that meet the goals, and the solves that each took."""
@@ -101,7 +107,8 @@ class MicrostructureStudy(Study):
             moved, solves = descend(x, self.structures.height, self.goals, self.most), torch.full((len(x),), self.most)
         else:
             moved, _, solves = settle(x, self.structures.phase, self.goals, self.most)
-        found = self.structures.layout.to_xarray(moved).assign(solves=("sample", solves.numpy()))
+        every = samples["solves"].values + solves.numpy()
+        found = self.structures.layout.to_xarray(moved).assign(solves=("sample", every))
         return found.assign_attrs(spent={"solves": int(solves.sum())})
 
     def _states(self, samples: xarray.Dataset) -> Tensor:
@@ -111,9 +118,8 @@ class MicrostructureStudy(Study):
     def _cut(self, samples: xarray.Dataset) -> xarray.Dataset:
         phase = self.structures.phase(self._states(samples), NARROW)
         ny, nx = phase.shape[-2:]
-        solves = samples["solves"].values if "solves" in samples else np.zeros(len(phase), int)
         return xarray.Dataset({"phase": (("sample", "y", "x"), phase.numpy().astype(np.int8)),
-                               "solves": ("sample", solves.astype(int))},
+                               "solves": ("sample", samples["solves"].values.astype(int))},
                               {"y": np.arange(ny) + 0.5, "x": np.arange(nx) + 0.5})
 
     def _judged(self, samples: xarray.Dataset) -> xarray.Dataset:
@@ -198,5 +204,5 @@ class MicrostructureStudy(Study):
         return 6 + SPARE * count * pixels * each
 
     def config(self) -> dict[str, object]:
-        told = super().config()
-        return told | {"structures": {"family": type(self.structures).__name__, "grid": list(self.structures.grid)}}
+        made = type(self.structures).__name__
+        return super().config() | {"structures": {"made": made, "grid": list(self.structures.grid)}}

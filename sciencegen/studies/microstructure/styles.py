@@ -20,7 +20,7 @@ from torch import Tensor
 from ...files import guarded
 from ...physics.microstructure import FAMILIES, Style
 
-__all__ = ["Asked", "painted", "shades", "styles"]
+__all__ = ["Asked", "by_patch", "painted", "shades", "styles"]
 
 NUMBERS = ("size", "angle", "aspect", "fraction")
 USUAL = {"size": 4.0, "angle": 0.0, "aspect": 1.0, "fraction": 0.5}
@@ -46,11 +46,13 @@ def styles(texts: Sequence[str], fraction: float | None = None, family: str = "l
     for text in texts or ("",):
         given = dict(_pair(text, word) for word in text.split(",") if word.strip())
         families.add(given.pop("family", family))
-        found.append({**USUAL, **({} if fraction is None else {"fraction": fraction}), **given})
+        found.append({**({} if fraction is None else {"fraction": fraction}), **given})
     told = fraction is not None or any("fraction" in text for text in texts)
     if len(families) > 1:
         raise ValueError(f"got --style of the families {', '.join(sorted(families))}; expected one for all")
-    return Asked(Style(*(torch.tensor([row[name] for row in found]) for name in NUMBERS)), families.pop(), told)
+    kind = families.pop()
+    usual = USUAL | ({"fraction": sum(FAMILIES[kind].fractions) / 2} if kind != family else {})
+    return Asked(Style(*(torch.tensor([{**usual, **row}[name] for row in found]) for name in NUMBERS)), kind, told)
 
 
 def _pair(text: str, word: str) -> tuple[str, float | str]:
@@ -89,6 +91,15 @@ def painted(asked: Asked, shade: Tensor) -> tuple[Style, Tensor]:
     place = shade * (len(style) - 1)
     weights = (1 - (place - torch.arange(len(style))[:, None, None]).abs()).clamp_min(0)
     return style, _blurred(weights, SOFT * float(style.length.min()))
+
+
+def by_patch(style: Style, weights: Tensor, side: int, overlap: int) -> Style:
+    """The style in the middle of each patch, row by row, between those that a map has there."""
+    stride = side - overlap
+    rows, columns = (((torch.arange(n // stride) * stride) + side // 2) % n for n in weights.shape[-2:])
+    share = weights[:, rows][:, :, columns].flatten(1).double()
+    share = share / share.sum(0)
+    return Style.stretched((share.mT @ style.length.log()).exp(), share.mT @ style.stretch, share.mT @ style.fraction)
 
 
 def _blurred(weights: Tensor, width: float) -> Tensor:
