@@ -52,13 +52,17 @@ class LevelSets:
         noise = Variable(self.grid, dims=("y", "x"))
         return Layout(noise=noise, level=Variable((), scale=FREE if self.loose else TOLD))
 
-    def draw(self, seeds: Tensor, goals: Goals) -> tuple[Tensor, int, int]:
-        """States of the prior ``(B, d)``, one of each seed; no solves, and no calls of a network."""
-        return Streams(seeds).normal(self.layout.size, torch.float32), 0, 0
+    def draw(self, seeds: Tensor) -> Tensor:
+        """States of the prior ``(B, d)``, one of each seed."""
+        return Streams(seeds).normal(self.layout.size, torch.float32)
+
+    def begin(self, seeds: Tensor, goals: Goals) -> tuple[Tensor, int, int]:
+        """:meth:`draw`, which takes no solves and no calls of a network."""
+        return self.draw(seeds), 0, 0
 
     def family_images(self, count: int) -> Tensor:
         """Images of the family that nothing guides, to compare with."""
-        return self.phase(self.draw(torch.arange(count) + FLOOR, Goals())[0], 1.0)
+        return self.phase(self.draw(torch.arange(count) + FLOOR), 1.0)
 
     def field(self, noise: Tensor) -> Tensor:
         """The Gaussian field ``(*B, ny, nx)`` of white noise; of unit variance in every pixel."""

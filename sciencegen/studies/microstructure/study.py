@@ -57,7 +57,7 @@ class Draw:
 
     def __call__(self, designs: Ensemble) -> Ensemble:
         seeds = spares(designs.seeds, int(self.more * designs.count))
-        x, solves, calls = self.structures.draw(seeds, self.goals)
+        x, solves, calls = self.structures.begin(seeds, self.goals)
         row = lambda values: ("sample", values)
         samples = self.structures.layout.to_xarray(x).assign(
             fun=row(np.zeros(len(seeds))), seed=row(seeds.numpy()), reason=row(np.full(len(seeds), "", object)),

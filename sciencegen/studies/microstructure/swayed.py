@@ -59,7 +59,7 @@ class Swayed(abc.ABC):
     def bases(self, seeds: Tensor, goals: Goals) -> tuple[Tensor, int, int]:
         """Images ``(B, ny, nx)``, one of each seed, above zero in phase 1; solves of each, and calls of a network."""
 
-    def draw(self, seeds: Tensor, goals: Goals) -> tuple[Tensor, int, int]:
+    def begin(self, seeds: Tensor, goals: Goals) -> tuple[Tensor, int, int]:
         """States ``(B, d)``, one of each seed; solves of each, and calls of a network."""
         base, solves, calls = self.bases(seeds, goals)
         base = base.flatten(1).float()
