@@ -21,19 +21,22 @@ RATE, BETAS = 0.1, (0.8, 0.95)
 WIDE, NARROW = 0.3, 0.03  # widths at the beginning and at the end, in the field's spread
 
 
-def descend(x: Tensor, height: Callable[[Tensor], Tensor], goals: Goals, solves: int) -> Tensor:
+def descend(x: Tensor, height: Callable[[Tensor], Tensor], goals: Goals, solves: int, target: Tensor | None = None
+            ) -> Tensor:
     """States ``x (B, d)`` after ``solves`` steps, each a solve a design.
 
     Arguments:
         height: ``(x) -> (B, ny, nx)``, the field above its threshold.
+        target: of each state its own, ``(B, m)``; that of the goals unless given.
     """
+    target = goals.target(x) if target is None else target.to(x)
     x = x.clone().requires_grad_()
     optimiser = torch.optim.Adam([x], RATE, betas=BETAS)
     for step in range(solves):
         with torch.enable_grad():
             width = WIDE * (NARROW / WIDE) ** (step / max(solves - 1, 1))
             soft = torch.sigmoid(height(x) / width)
-            off = (goals.of(soft, ROUGH) / goals.target(soft) - 1).square().sum(-1)
+            off = (goals.of(soft, ROUGH) / target - 1).square().sum(-1)
             (x.grad,) = torch.autograd.grad(off.sum(), x)
         optimiser.step()
     return x.detach()

@@ -1,0 +1,107 @@
+"""Designs of microstructures: level sets, other families and lattices, beside floors, at 60 solves each.
+
+    python -m benchmarks microstructure --quick --out runs/microstructure
+    python -m benchmarks microstructure --count 256 --out runs/microstructure [--model DIR]
+
+All rows may take 60 solves of the homogeniser a design, and are judged by the image of 0 and 1 that they end with.
+
+- Level sets of one style, all of kx = 4 and ky = 2.2 at a contrast of 10: samples that nothing guides, the best of 60,
+  Adam on the white noise (soft images, the width annealed), ours (Newton's method in the goals, sharp images).
+- Grains, discs and spinodal structures: each design is asked for the conductivities of a held-out image, so that the
+  designs of a row that stays in the family are distributed as the family is. The largest distance of Kolmogorov and
+  Smirnov over eleven descriptors says whether they are; held-out images are its floor at this count.
+- Lattices with voids of 1e-4: C11 = 0.35, C12 = 0.09, C66 = 0.08 of the solid's Young's modulus, in one piece.
+- With a trained prior of patches: how it follows a style, its two-point functions, seams and painting
+  (:mod:`.controls`), and designs by it.
+- How the study was to write: its lines, by file.
+
+Images that were scored are netCDF.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.table import Table
+
+from sciencegen.physics.microstructure import Style
+from sciencegen.priors import Model
+from sciencegen.studies import microstructure
+
+from ..common import arguments, facts, output, write_json
+from ..common.record import Line, publish
+from . import controls, designs
+
+QUICK, CELLS = 48, 4  # designs of a row; lattices take a hundred times as long
+LINES = [
+    Line("Level sets of wanted conductivities", "median error, %", "Level sets", "median error, %", ("ours",),
+         ("level set + Adam", "best of 60"), seeds="1"),
+    *(Line(f"{name.capitalize()} of wanted conductivities", "largest distance of a descriptor from the family",
+           name.capitalize(), "largest KS", ("ours, generator",), ("Adam on pixels",), exact=("held-out images",),
+           seeds="1") for name in designs.FRACTIONS),
+    Line("Lattices of wanted stiffness", "median of the worst error, %", "Lattices", "median error, %", ("ours",),
+         ("level set + Adam",), seeds="1")]
+
+
+def main() -> None:
+    """Design by every row, print the tables and save them."""
+    made = arguments(__doc__, "microstructure.json and microstructure.txt")
+    made.add_argument("--count", type=int, default=256, help="designs of a row")
+    made.add_argument("--cells", type=int, default=24, help="lattices of a row")
+    made.add_argument("--model", type=Path, help="directory of a trained prior of patches, for its controls")
+    made.add_argument("--quick", action="store_true", help=f"{QUICK} designs and {CELLS} lattices")
+    asked = made.parse_args()
+    torch.set_num_threads(asked.threads)
+    out, (count, cells) = output(asked.out), (QUICK, CELLS) if asked.quick else (asked.count, asked.cells)
+    found: dict[str, Mapping[str, Mapping[str, float | str]]] = {
+        f"Level sets, kx = 4, ky = 2.2, {count} designs": designs.level_sets(count)}
+    for name in designs.FRACTIONS:
+        found[f"{name.capitalize()}, conductivities of held-out images, {count} designs"] = designs.families(
+            name, count, out / f"{name}.nc")
+    found[f"Lattices, C11 = 0.35, C12 = 0.09, C66 = 0.08, {cells} designs"] = designs.lattices(cells)
+    if asked.model is not None:
+        found |= patches(Model.load(asked.model), asked.quick)
+    tables = [tabled(title, rows) for title, rows in found.items()]
+    publish(out, "microstructure", __doc__, [*tables, written()], LINES)
+    write_json(out / "microstructure.json", {"rows": found, "count": count, "cells": cells, **facts()})
+
+
+def patches(model: Model, quick: bool) -> dict[str, dict[str, dict[str, float]]]:
+    """Controls of a trained prior of patches, over all families."""
+    draw = controls.ours(model)
+    one = Style([3.5], [30.0], [2.0], [0.4])
+    follows = controls.followed(draw, *((12, 2) if quick else (48, 4)))
+    error = controls.two_point_error(draw, one, 0, 16 if quick else 64)
+    big = draw(one, torch.zeros(1, dtype=torch.long), 256, 0)
+    return {"Controls of patches": {"ours": {**{f"R2 of {name}": value for name, value in follows.items()},
+                                             "two-point error over the floor": error, "seams": controls.seam(big)}}}
+
+
+def written() -> str:
+    """How the study was to write."""
+    folder = Path(microstructure.__file__).parent
+    lines = {file.stem: len(file.read_text().splitlines()) for file in sorted(folder.glob("*.py"))}
+    each = ", ".join(f"{name} {n}" for name, n in lines.items() if n > 2)
+    return f"The study has {sum(lines.values())} lines: {each}."
+
+
+def tabled(title: str, rows: Mapping[str, Mapping[str, float | str]]) -> Table:
+    """A row each."""
+    table = Table("row", *next(iter(rows.values())), title=title)
+    for name, row in rows.items():
+        table.add_row(name, *(cell(value) for value in row.values()))
+    return table
+
+
+def cell(value: float | str) -> str:
+    """A number as it is printed."""
+    if isinstance(value, str):
+        return value
+    return "-" if not np.isfinite(value) else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    main()
