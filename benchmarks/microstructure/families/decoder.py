@@ -1,8 +1,9 @@
 r"""Decoders: images of two phases from white noise and a style, and what makes a problem of them.
 
-The noise is a small image, an eighth of the size, so that a decoder is of any multiple of eight pixels, periodic. The
-style enters every block by a scale and a shift of each channel, :math:`h \leftarrow h (1 + a(s)) + b(s)` (modulation:
-AdaIN without the statistics of the image), so that blocks may have styles of their own.
+The noise is a pyramid of images, an eighth, a quarter and half of the size, so that a decoder is of any multiple of
+eight pixels, periodic, and cannot fill an image without it. The style enters every block by a scale and a shift of each
+channel, :math:`h \leftarrow h (1 + a(s)) + b(s)` (modulation: AdaIN without the statistics of the image), so that
+blocks may have styles of their own.
 
 References:
     A Style-Based Generator Architecture for Generative Adversarial Networks (Karras, Laine & Aila, 2019),
@@ -12,6 +13,7 @@ References:
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -27,15 +29,20 @@ from sciencegen.random import Streams
 from sciencegen.studies.microstructure.images import Limits, cut
 from sciencegen.studies.microstructure.prior import NUMBERS, SIDE, Crops
 
-__all__ = ["BLOCKS", "LATENT", "Decoded", "Decoder", "Modulated", "batches", "trained"]
+__all__ = ["BLOCKS", "CELLS", "LATENT", "Decoded", "Decoder", "Modulated", "batches", "numbers", "trained"]
 
-LATENT, CELL, BLOCKS = 16, 8, 3  # numbers of noise a cell, pixels along its side, blocks that have a style
-CHANNELS = (LATENT, 48, 48, 32)
+LATENT, CELLS = (8, 4, 2), (8, 4, 2)  # of each block: numbers of noise a cell, pixels along its side
+CHANNELS = (48, 48, 32)
+BLOCKS = len(CELLS)
+STEEP = 6.0  # of logits to channels: images of two values are far out
 AVERAGE = 0.99  # of weights, from step to step
 
 
 class Modulated(nn.Module):
-    """A periodic convolution whose channels the style scales and shifts, ``(B, c, y, x), (B, 8) -> (B, c', y, x)``."""
+    """A periodic convolution, of unit size in each pixel, whose channels the style scales and shifts.
+
+    ``(B, c, y, x), (B, 8) -> (B, c', y, x)``.
+    """
 
     def __init__(self, inside: int, outside: int, stride: int = 1) -> None:
         super().__init__()
@@ -44,25 +51,41 @@ class Modulated(nn.Module):
 
     def forward(self, h: Tensor, style: Tensor) -> Tensor:
         scale, shift = self.style(style)[..., None, None].chunk(2, -3)
-        return nn.functional.silu(self.conv(h) * (1 + scale) + shift)
+        h = self.conv(h)
+        h = h * (h.square().mean(-3, keepdim=True) + 1e-6).rsqrt()  # each pixel by itself: rows and places stay apart
+        return nn.functional.silu(h * (1 + scale) + shift)
 
 
 class Decoder(nn.Module):
-    """Noise ``(*B, 16, y, x)`` and styles ``(*B, 8)``, or one a block ``(*B, 3, 8)``, to logits ``(*B, 8y, 8x)``."""
+    """Noise ``(*B, d)`` and styles ``(*B, 8)``, or one a block ``(*B, 3, 8)``, to logits ``(*B, ny, nx)`` of a grid."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(map(Modulated, CHANNELS, CHANNELS[1:]))
+        below = (0, *CHANNELS[:-1])
+        self.blocks = nn.ModuleList(Modulated(a + b, c) for a, b, c in zip(below, LATENT, CHANNELS))
         self.last = nn.Conv2d(CHANNELS[-1], 4, 3, padding=1, padding_mode="circular")
 
-    def forward(self, z: Tensor, style: Tensor) -> Tensor:
-        h, rows = z.flatten(0, -4), z.shape[:-3]
+    def forward(self, z: Tensor, style: Tensor, grid: tuple[int, int] = (SIDE, SIDE)) -> Tensor:
+        rows = z.shape[:-1]
         each = style if style.ndim > 1 and style.shape[-2] == BLOCKS else style[..., None, :]
         each = each.expand(*rows, BLOCKS, -1).reshape(-1, BLOCKS, style.shape[-1])
-        for level, block in enumerate(self.blocks):
-            h = block(h if not level else nn.functional.interpolate(h, scale_factor=2.0), each[:, level])
-        made = nn.functional.pixel_shuffle(self.last(h), 2)
-        return made.reshape(*rows, *made.shape[-2:])
+        pyramid, h = z.reshape(-1, z.shape[-1]).split([math.prod(shape) for shape in shapes(grid)], -1), None
+        for level, (block, noise, shape) in enumerate(zip(self.blocks, pyramid, shapes(grid))):
+            white = noise.unflatten(-1, shape)
+            whole = white if h is None else torch.cat([nn.functional.interpolate(h, scale_factor=2.0), white], 1)
+            h = block(whole, each[:, level])
+        made = STEEP * nn.functional.pixel_shuffle(self.last(h), 2)
+        return made.reshape(*rows, *grid)
+
+
+def shapes(grid: tuple[int, int]) -> list[tuple[int, int, int]]:
+    """Of the noise of each block."""
+    return [(count, grid[0] // cell, grid[1] // cell) for count, cell in zip(LATENT, CELLS)]
+
+
+def numbers(grid: tuple[int, int]) -> int:
+    """How many of noise an image has, ``d``."""
+    return sum(math.prod(shape) for shape in shapes(grid))
 
 
 @dataclass(frozen=True)
@@ -80,22 +103,22 @@ class Decoded:
 
     @property
     def layout(self) -> Layout:
-        shape = (LATENT, *(n // CELL for n in self.grid))
-        return Layout(z=Variable(shape, dims=("channel", "row", "column")))
+        """The noise ``z (d,)``, coarse numbers first."""
+        return Layout(z=Variable((numbers(self.grid),)))
 
     @property
     def problem(self) -> Problem:
         """Standard normal numbers, and the ``phase (*B, y, x)`` between 0 and 1 that they stand for."""
         prior = Gaussian(torch.zeros(self.layout.size), torch.tensor(1.0))
-        return Problem(self.layout, prior, derive=lambda z: {"phase": torch.sigmoid(self.decoder(z, self.style))})
+        return Problem(self.layout, prior, derive=lambda z: {"phase": torch.sigmoid(self.height(z))})
 
     def draw(self, seeds: Tensor) -> Tensor:
         """States of the prior ``(B, d)``, one of each seed."""
         return Streams(seeds).normal(self.layout.size, torch.float32)
 
     def height(self, x: Tensor) -> Tensor:
-        """Logits ``(B, y, x)`` of states ``(B, d)``."""
-        return self.decoder(self.layout.unpack(x)["z"], self.style)
+        """Logits ``(*B, y, x)`` of states ``(*B, d)``."""
+        return self.decoder(x, self.style, self.grid)
 
     def phase(self, x: Tensor, width: float) -> Tensor:
         """Images ``(B, y, x)`` of 0 and 1, with slopes of ``width``."""

@@ -23,11 +23,11 @@ from torch.nn.functional import leaky_relu, softplus
 
 from sciencegen.studies.microstructure.prior import NUMBERS, SIDE, Crops
 
-from .decoder import CELL, LATENT, Decoder, batches, trained
+from .decoder import Decoder, batches, numbers, trained
 
 __all__ = ["Discriminator", "gan", "scores"]
 
-RATES, BETAS, BATCH = (1e-3, 3e-4), (0.5, 0.95), 32  # of decoder and discriminator
+RATES, BETAS, BATCH = (1e-3, 2e-4), (0.5, 0.95), 32  # of decoder and discriminator
 BLUR = 0.5  # standard deviation of noise on what the discriminator sees: data have two values only
 
 
@@ -67,7 +67,7 @@ def gan(rows: Crops, steps: int, mixed: bool = False, seed: int = 0) -> tuple[De
 
     def step(_: int) -> dict[str, float]:
         image, style = next(data)
-        made = torch.tanh(decoder(torch.randn(len(image), LATENT, SIDE // CELL, SIDE // CELL), style) / 2)[:, None]
+        made = torch.tanh(decoder(torch.randn(len(image), numbers((SIDE, SIDE))), style) / 2)[:, None]
         real, other = scores(discriminator, blurred(image), blurred(made.detach()), style, mixed)
         told = (softplus(-real) + softplus(other)).mean()
         tells.zero_grad()

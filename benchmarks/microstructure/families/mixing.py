@@ -16,7 +16,7 @@ from sciencegen.random import Streams
 from sciencegen.studies.microstructure.prior import LOC, SCALE, SIDE, encoded
 
 from ..controls import Draw, styles
-from .decoder import BLOCKS, CELL, LATENT, Decoder
+from .decoder import BLOCKS, Decoder, numbers
 
 __all__ = ["drawn", "mixed", "units"]
 
@@ -38,10 +38,9 @@ def drawn(decoder: Decoder) -> Draw:
 
 
 @torch.no_grad()
-def _images(decoder: Decoder, numbers: Tensor, side: int, seed: int) -> Tensor:
-    shape = (LATENT, side // CELL, side // CELL)
-    z = Streams(torch.arange(len(numbers)) + seed * 10**6).normal(LATENT * (side // CELL) ** 2, torch.float32)
-    return (decoder(z.unflatten(-1, shape), numbers) > 0).float()
+def _images(decoder: Decoder, style: Tensor, side: int, seed: int) -> Tensor:
+    z = Streams(torch.arange(len(style)) + seed * 10**6).normal(numbers((side, side)), torch.float32)
+    return (decoder(z, style, (side, side)) > 0).float()
 
 
 def mixed(decoder: Decoder, depth: int, family: int = 0, count: int = 256, seed: int = 0
@@ -50,8 +49,8 @@ def mixed(decoder: Decoder, depth: int, family: int = 0, count: int = 256, seed:
     pair = [styles(4 * count, seed + k)[0][4 * torch.arange(count) + family] for k in range(2)]
     first, second = (units(style, family) for style in pair)
     coarse = torch.arange(BLOCKS) < depth
-    numbers = torch.where(coarse[:, None], first[:, None], second[:, None])
-    looks = style_of(_images(decoder, numbers, 2 * SIDE, seed).double())
+    each = torch.where(coarse[:, None], first[:, None], second[:, None])
+    looks = style_of(_images(decoder, each, 2 * SIDE, seed).double())
     found = {}
     for name, seen, s, t in zip(NAMES, *map(_numbers, (looks, *pair))):
         rows = torch.stack([s, t, torch.ones_like(s)], -1)

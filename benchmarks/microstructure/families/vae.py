@@ -30,18 +30,19 @@ RATE, BATCH = 2e-3, 32
 
 
 class Encoder(nn.Module):
-    """Images ``(B, 1, 32, 32)`` and styles ``(B, 8)`` to the noise's mean and log deviation, ``(B, 16, 4, 4)`` each."""
+    """Images ``(B, 1, 32, 32)`` and styles ``(B, 8)`` to the noise's mean and log deviation, ``(B, d)`` each."""
 
     def __init__(self) -> None:
         super().__init__()
         self.blocks = nn.ModuleList([Modulated(4, 32), Modulated(32, 48, 2), Modulated(48, 48, 2)])
-        self.last = nn.Conv2d(48, 2 * LATENT, 1)
+        self.heads = nn.ModuleList(nn.Conv2d(*n, 1) for n in zip((48, 48, 32), (2 * n for n in LATENT)))
 
     def forward(self, image: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
-        h = nn.functional.pixel_unshuffle(image, 2)
+        h, found = nn.functional.pixel_unshuffle(image, 2), []
         for block in self.blocks:
-            h = block(h, style)
-        return self.last(h).chunk(2, 1)
+            found.insert(0, h := block(h, style))
+        each = [head(h).chunk(2, 1) for head, h in zip(self.heads, found)]
+        return tuple(torch.cat([part.flatten(1) for part in parts], -1) for parts in zip(*each))
 
 
 def shortfall(mean: Tensor, deviation: Tensor, likelihood: Callable[[Tensor], Tensor], white: Tensor
@@ -49,12 +50,12 @@ def shortfall(mean: Tensor, deviation: Tensor, likelihood: Callable[[Tensor], Te
     """What the bound loses, ``(B,)`` each: the data's negative log-likelihood, and the divergence from the prior.
 
     Arguments:
-        mean, deviation: of the noise given the data, ``(B, *k)``; the second as its logarithm.
+        mean, deviation: of the noise given the data, ``(B, k)``; the second as its logarithm.
         likelihood: log-likelihood ``(B,)`` of the data by noise.
         white: standard normal numbers of that shape.
     """
     divergence = (mean.square() + (2 * deviation).exp() - 1) / 2 - deviation
-    return -likelihood(mean + deviation.exp() * white), divergence.flatten(1).sum(-1)
+    return -likelihood(mean + deviation.exp() * white), divergence.sum(-1)
 
 
 def vae(rows: Crops, steps: int, seed: int = 0) -> tuple[Decoder, dict[str, float]]:
