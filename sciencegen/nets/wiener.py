@@ -85,7 +85,7 @@ class WienerUNet(nn.Module):
         return torch.cat([(linear + own * mask).flatten(1) + out[:, :pixels], out[:, (2 + TOLD) * pixels:]], 1)
 
     def _filtered(self, image: Tensor, sigma: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """What the filter adds to the Gaussian's mean, in the network's units, and the bank of filters, of unit variance.
+        """What the filter adds to the Gaussian's mean, in the network's units, and the bank, of unit variance.
 
         ``(N, 1, side, side)`` and ``(N, 6 scales, side, side)``.
         """
