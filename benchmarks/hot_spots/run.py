@@ -49,9 +49,9 @@ def questions(quick: bool) -> tuple[Question, ...]:
     """All loads; and some loads, asked about others too."""
     train, test = (10, 8) if quick else (400, 160)
     return (Question("all loads", Cases(train, 0, *LOADS), {"all loads": (Cases(test, 1, *LOADS),)}),
-            Question("some loads", Cases(train, 2, *INSIDE), {
-                "seen loads": (Cases(test * 7 // 16, 3, *INSIDE),),
-                "unseen loads": (Cases(test * 5 // 16, 4, *LOW), Cases(test * 2 // 16, 5, *HIGH))}))
+            Question("some loads", Cases(train // 2, 2, *INSIDE), {
+                "seen loads": (Cases(test // 4, 3, *INSIDE),),
+                "unseen loads": (Cases(test // 4, 4, *LOW), Cases(test // 8, 5, *HIGH))}))
 
 
 def rows(question: Question) -> Iterator[Row]:
