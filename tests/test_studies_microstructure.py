@@ -14,15 +14,18 @@ from sciencegen import cli, io
 from sciencegen.exact import Gaussian
 from sciencegen.physics.homogenise import conductivity
 from sciencegen.physics.microstructure import LevelSet, Style
+from sciencegen.priors import Denoiser, Model
 from sciencegen.sample import Multistep, karras
 from sciencegen.studies.microstructure.adam import descend
 from sciencegen.studies.microstructure.goals import Goals, slack
 from sciencegen.studies.microstructure.images import Limits, cut, opened, pieces
 from sciencegen.studies.microstructure.level_set import LevelSets
+from sciencegen.studies.microstructure.patches import Patches
+from sciencegen.studies.microstructure.prior import network, prior_layout
 from sciencegen.studies.microstructure.settle import misses, settle
 from sciencegen.studies.microstructure.steer import Steered
 from sciencegen.studies.microstructure.study import MicrostructureStudy
-from sciencegen.studies.microstructure.styles import painted, shades, styles
+from sciencegen.studies.microstructure.styles import by_patch, painted, shades, styles
 from sciencegen.studies.microstructure.swayed import Grown, distance
 from sciencegen.studies.microstructure.words import goals
 from sciencegen.studies.study import run
@@ -178,6 +181,36 @@ def test_a_steered_sample_is_near_its_goals_before_it_settles():
            for energy in (prior, led)]
     assert float(off[1]) < 0.4 * float(off[0])
     assert 0 < led.solves <= 16
+
+
+def untrained() -> Model:
+    """A prior of patches that knows their Gaussian alone."""
+    layout = prior_layout()
+    phase, style = layout["phase"], layout["style"]
+    strips = [(part & style, style) for part in (phase[:, :16], phase[:16], phase[:16, :16])]
+    unit, net = Gaussian(torch.zeros(layout.size), torch.ones(layout.size)), network()
+    return Model(layout, Denoiser(net.build(), unit, (), 2e-2, [style], within=strips).eval(), net)
+
+
+def test_patches_are_led_where_a_mean_is_an_image():
+    sampler = Multistep(karras(4, 0.5, 8.0))
+    made = Patches((32, 32), ONE, "grains", model=untrained(), sampler=sampler)
+    asked = Goals({"kx": 4.0, "ky": 2.4})
+    (free, *spent), (led, solves, _) = (made.bases(torch.arange(2), goals) for goals in (Goals(), asked))
+    assert (free.shape, spent[0], solves) == ((2, 32, 32), 0, sum(level <= 1.5 for level in sampler.levels[:-1]))
+    off = [misses(asked.of((base > 0).double()) / asked.target(base.double())).mean() for base in (free, led)]
+    assert float(off[1]) < 0.75 * float(off[0])
+    with pytest.raises(ValueError, match="got --size 40; expected a multiple of 16"):
+        Patches((40, 40), ONE, "grains", model=made.model)
+
+
+def test_a_patch_has_the_style_of_its_middle():
+    shade = torch.zeros(64, 64)
+    shade[:, 32:] = 1.0
+    style, weights = painted(styles(["size=2", "size=5,angle=90,aspect=2"]), shade)
+    found = by_patch(style, weights, 32, 16)
+    close(found.length.reshape(4, 4)[0], torch.tensor([2.0, 5.0, 5.0, 2.0]).double(), 0.9)
+    assert len(found) == 16
 
 
 def test_a_design_does_not_depend_on_the_others():

@@ -1,9 +1,10 @@
 """Designs of microstructures: level sets, other families and lattices, beside floors, at 60 solves each.
 
     python -m benchmarks microstructure --quick --out runs/microstructure
-    python -m benchmarks microstructure --count 256 --out runs/microstructure [--model DIR]
+    python -m benchmarks microstructure --count 256 --out runs/microstructure [--model DIR] [--tasks grains,discs]
 
-All rows may take 60 solves of the homogeniser a design, and are judged by the image of 0 and 1 that they end with.
+A task that is done is kept in --out and not done again. All rows may take 60 solves of the homogeniser a design, and
+are judged by the image of 0 and 1 that they end with.
 
 - Level sets of one style, all of kx = 4 and ky = 2.2 at a contrast of 10: samples that nothing guides, the best of 60,
   Adam on the white noise (soft images, the width annealed), ours (Newton's method in the goals, sharp images).
@@ -20,8 +21,10 @@ Images that were scored are netCDF.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,6 +38,7 @@ from ..common import arguments, facts, output, write_json
 from ..common.record import Line, publish
 from . import controls, designs
 
+TASKS = ("level-sets", *designs.FRACTIONS, "lattices")
 QUICK, CELLS = 48, 4  # designs of a row; lattices take a hundred times as long
 LINES = [
     Line("Level sets of wanted conductivities", "median error, %", "Level sets", "median error, %", ("ours",),
@@ -48,25 +52,40 @@ LINES = [
 
 def main() -> None:
     """Design by every row, print the tables and save them."""
-    made = arguments(__doc__, "microstructure.json and microstructure.txt")
+    made = arguments(__doc__, "microstructure.json, microstructure.txt, a JSON for each task and the images")
     made.add_argument("--count", type=int, default=256, help="designs of a row")
     made.add_argument("--cells", type=int, default=24, help="lattices of a row")
     made.add_argument("--model", type=Path, help="directory of a trained prior of patches, for its controls")
     made.add_argument("--quick", action="store_true", help=f"{QUICK} designs and {CELLS} lattices")
+    made.add_argument("--tasks", default=",".join(TASKS), help="some of these")
     asked = made.parse_args()
     torch.set_num_threads(asked.threads)
     out, (count, cells) = output(asked.out), (QUICK, CELLS) if asked.quick else (asked.count, asked.cells)
-    found: dict[str, Mapping[str, Mapping[str, float | str]]] = {
-        f"Level sets, kx = 4, ky = 2.2, {count} designs": designs.level_sets(count)}
-    for name in designs.FRACTIONS:
-        found[f"{name.capitalize()}, conductivities of held-out images, {count} designs"] = designs.families(
-            name, count, out / f"{name}.nc")
-    found[f"Lattices, C11 = 0.35, C12 = 0.09, C66 = 0.08, {cells} designs"] = designs.lattices(cells)
+    for task in asked.tasks.split(","):
+        if not kept(out, task, count).exists():
+            write_json(kept(out, task, count), done(task, count, cells, out))
+    found = {t: json.loads(kept(out, t, count).read_text()) for t in TASKS if kept(out, t, count).exists()}
+    tables = [tabled(told["title"], told["rows"]) for told in found.values()]
     if asked.model is not None:
-        found |= patches(Model.load(asked.model), asked.quick)
-    tables = [tabled(title, rows) for title, rows in found.items()]
+        tables += [tabled(title, rows) for title, rows in patches(Model.load(asked.model), asked.quick).items()]
     publish(out, "microstructure", __doc__, [*tables, written()], LINES)
-    write_json(out / "microstructure.json", {"rows": found, "count": count, "cells": cells, **facts()})
+    write_json(out / "microstructure.json", {"tasks": found, "count": count, "cells": cells, **facts()})
+
+
+def kept(out: Path, task: str, count: int) -> Path:
+    """Where a task that is done is kept; it is not done again."""
+    return out / f"{task}_{count}.json"
+
+
+def done(task: str, count: int, cells: int, out: Path) -> dict[str, Any]:
+    """Title and rows of a task."""
+    if task == "level-sets":
+        return {"title": f"Level sets, kx = 4, ky = 2.2, {count} designs", "rows": designs.level_sets(count)}
+    if task == "lattices":
+        return {"title": f"Lattices, C11 = 0.35, C12 = 0.09, C66 = 0.08, {cells} designs",
+                "rows": designs.lattices(cells)}
+    return {"title": f"{task.capitalize()}, conductivities of held-out images, {count} designs",
+            "rows": designs.families(task, count, out / f"{task}.nc")}
 
 
 def patches(model: Model, quick: bool) -> dict[str, dict[str, dict[str, float]]]:
@@ -88,7 +107,7 @@ def written() -> str:
     return f"The study has {sum(lines.values())} lines: {each}."
 
 
-def tabled(title: str, rows: Mapping[str, Mapping[str, float | str]]) -> Table:
+def tabled(title: str, rows: Mapping[str, Mapping[str, float | str | None]]) -> Table:
     """A row each."""
     table = Table("row", *next(iter(rows.values())), title=title)
     for name, row in rows.items():
@@ -96,10 +115,10 @@ def tabled(title: str, rows: Mapping[str, Mapping[str, float | str]]) -> Table:
     return table
 
 
-def cell(value: float | str) -> str:
-    """A number as it is printed."""
-    if isinstance(value, str):
-        return value
+def cell(value: float | str | None) -> str:
+    """A number as it is printed; JSON has none where there is none."""
+    if value is None or isinstance(value, str):
+        return value or "-"
     return "-" if not np.isfinite(value) else f"{value:.3g}"
 
 
