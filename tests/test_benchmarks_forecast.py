@@ -106,6 +106,12 @@ def test_fewer_points_keep_what_they_resolve():
     close(resampled(resampled(field + torch.cos(12 * x), 24), 64), field, 1e-12)
 
 
+def test_no_member_of_the_perfect_model_has_the_kicks_of_the_truth():
+    task = turbulent.stochastic(quick=True)
+    drawn = Solved("perfect model", task.solvers["perfect model"]).draw(task, task.questions[0], 0)
+    assert float((drawn.frames - task.questions[0].truth).abs().amax((2, 3, 4)).min()) > 0.1
+
+
 def test_a_force_is_known_to_all_rows():
     task = turbulent.stochastic(quick=True)
     states = windows(task, 0)

@@ -80,7 +80,7 @@ def base(states: Data, how: Training, best: Choice, out: Path, make: Any) -> Cho
     single = Choice(markov(states, single=True), "Markov, one variance a part", best.errors)
     last = Choice(markov(states, single=True, persistent=True), "last frame, one variance a part", best.errors)
     steps = max(min(TRIAL, (how.steps or 10 * TRIAL) // 10), 1)
-    view, errors = how.views(states.layout)[1][0], []
+    view, errors = how.views(states.layout)[1][-1], []  # most is known: what is left is the dynamics'
     for k, choice in enumerate((best, single, last)):
         trained = fit(make(choice), states.train, out / f"trial-{k}", steps, batch=how.batch, rate=how.rate,
                       levels=how.levels, shares=how.shares, seed=how.seed, progress=False)
