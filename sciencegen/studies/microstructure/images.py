@@ -17,7 +17,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-__all__ = ["Limits", "cut", "opened", "pieces"]
+__all__ = ["Limits", "cut", "opened", "pieces", "sharing"]
 
 ROUNDS = 3  # of opening both phases, each of which may undo a little of the other
 SPARED = 0.005  # share of pixels that may be finer than asked for: corners on a grid
@@ -51,6 +51,16 @@ class _Instead(torch.autograd.Function):
 def cut(field: Tensor, width: float) -> Tensor:
     """The image ``(*B, ny, nx)`` of 0 and 1 where ``field`` exceeds zero, with slopes of ``width`` spreads."""
     return _Cut.apply(field, _hump(field.detach(), width))
+
+
+def sharing(field: Tensor, count: Tensor, width: float = 0.12) -> Tensor:
+    """``field (*B, ny, nx)`` less the level that ``count (*B,)`` of its pixels exceed, which goes with the field."""
+    falling = field.detach().flatten(-2).sort(-1, descending=True).values
+    last = count.long().clamp(1, falling.shape[-1] - 1)[..., None]
+    level = (falling.gather(-1, last - 1) + falling.gather(-1, last))[..., None] / 2
+    hump = _hump(field.detach() - level, width)
+    moved = (hump * (field - field.detach())).sum((-2, -1), keepdim=True) / hump.sum((-2, -1), keepdim=True)
+    return field - level - moved
 
 
 def _hump(field: Tensor, width: float) -> Tensor:

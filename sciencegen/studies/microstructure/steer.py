@@ -29,7 +29,7 @@ __all__ = ["Steered"]
 
 HIGHEST = 1.5  # noise level from which on a mean is an image
 WIDTH = (0.1, 0.3)  # of slopes, at the lowest level and at the highest
-FARTHEST = 0.5  # a move of the mean, in standard deviations of a pixel, in the mean over those that would flip
+FARTHEST = 3.0  # a move of the mean, in standard deviations of a pixel, in the mean over those that would flip
 
 
 class Steered(Energy):

@@ -22,12 +22,13 @@ from torch import Tensor
 from ...layout import Layout, Variable
 from ...physics.microstructure import FAMILIES, LevelSet, Style
 from .goals import ROUGH, Goals
-from .images import Limits, cut
+from .images import Limits, cut, sharing
 from .settle import misses
 
 __all__ = ["Grown", "Swayed", "distance"]
 
 SWAY, SMOOTH = 0.8, Style(*(torch.tensor([v]) for v in (4.0, 0.0, 1.0, 0.5)))  # pixels, and their field
+CONSERVED = ("spinodal",)  # families whose images have all the same share of phase 1, since mass is conserved
 REACH = 24  # pixels beyond the sides that distances look to
 FLOOR = 2**40  # seed of images to compare with
 TRIES = 8  # images of which the nearest is taken
@@ -73,7 +74,9 @@ class Swayed(abc.ABC):
     def height(self, x: Tensor) -> Tensor:
         """Distances of pixels from the interface, moved, ``(*B, ny, nx)``, of states ``(*B, d)``."""
         parts = self.layout.unpack(x)
-        return distance(parts["base"].detach() > 0).to(x) + SWAY * LevelSet().field(SMOOTH, parts["sway"])
+        base = parts["base"].detach() > 0
+        moved = distance(base).to(x) + SWAY * LevelSet().field(SMOOTH, parts["sway"])
+        return sharing(moved, base.sum((-2, -1))) if self.family in CONSERVED else moved
 
     def phase(self, x: Tensor, width: float) -> Tensor:
         """Images ``(*B, ny, nx)`` of states; ``width`` is that of slopes, of the distances' spread."""
