@@ -127,7 +127,8 @@ def settled(models: Mapping[str, Known], system: Coupled, given: Fields, cases: 
             found.append(sg.settle(energy, start | here, state, {k: v[0] for k, v in here.items()}, 15, 1e-5))
     fields = {k: torch.cat([torch.as_tensor(one.samples[k].values) for one in found]) for k in models}
     calls, good = ([float(v) for v in each] for each in zip(*((one.nfev, one.success[0]) for one in found)))
-    return fields, {"network calls": len(models) * sum(calls) / len(calls), "converged": sum(good) / len(good)}
+    return fields, {"network calls": len(models) * sum(calls) / len(calls), "converged": sum(good) / len(good),
+                    "cases": len(found)}
 
 
 def coupled(models: Mapping[str, Known], given: Fields, levels: list[float]) -> Row:
@@ -188,9 +189,9 @@ def compared(name: str, quick: bool, out: Path) -> Iterator[dict[str, Any]]:
         "trained on coupled data, draws": partial(at_once, whole, given, tuple(models), levels),
         "the components' own, coupled data": partial(own, models, lambda k: {**truth, **given})}
     for row, rule in rules.items():
-        yield {"task": name, "row": row, "n": count, **timed(rule, truth)}
+        yield {"task": name, "row": row, "cases": count, **timed(rule, truth)}
     held = {k: system.decoupled(k, count, seed=9) for k in models}
-    yield {"task": name, "row": "the components' own, decoupled data", "n": count,
+    yield {"task": name, "row": "the components' own, decoupled data", "cases": count,
            **timed(partial(own, models, held.__getitem__), {k: held[k][k] for k in models})}
 
 

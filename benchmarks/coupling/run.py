@@ -87,6 +87,7 @@ def main() -> None:
     """Answer what was not answered yet, and print the tables."""
     made = arguments(__doc__, "models, rows of every task, coupling.json and coupling.txt")
     made.add_argument("--tasks", default=",".join(TASKS), help="comma-separated: G, D, R, N, C, S")
+    made.add_argument("--variants", action="store_true", help="R and N in a second setting each, besides")
     made.add_argument("--quick", action="store_true", help="few cases, seconds of training")
     options = made.parse_args()
     torch.set_num_threads(options.threads)
@@ -102,7 +103,7 @@ def main() -> None:
             rows += kept(out / f"{task}.json", made_by[task]())
             continue
         for k, name in enumerate(name for name in SETTINGS if name.startswith(task)):
-            if not (quick and k):
+            if options.variants or not k:
                 rows += kept(out / f"{task}{k + 1}.json", compared(name, quick, out))
     write_json(out / "coupling.json", {"facts": facts(), "quick": quick, "rows": rows})
     publish(out, "coupling", __doc__, [*tables(rows), *notes(rows)], LINES)
