@@ -112,19 +112,22 @@ def iterated(models: Mapping[str, Known], system: Coupled, given: Fields, how: A
                                       "converged": float(found.converged.double().mean())}
 
 
-def settled(models: Mapping[str, Known], system: Coupled, given: Fields, cases: int = 10) -> Row:
-    """Ours, of the surrogates: zeros of all residuals, of the first cases."""
+def settled(models: Mapping[str, Known], system: Coupled, given: Fields, cases: int = 10,
+            gradients: bool = True) -> Row:
+    """Ours, of the surrogates: zeros of all residuals, of the first cases; by sweeps where no gradient is shown."""
     variables = {k: v for model in models.values() for k, v in model.problem.layout.variables.items()}
     own = {k: model.problem.layout.variables[k] for k, model in models.items()}
     state = sg.Layout(**own, **{k: variables[k] for k in given})
     network = Learned(system, models)
-    energy = residuals(state, NOISE, **{k: network.component(k) for k in models})
+    shown = lambda solve: solve if gradients else lambda **parts: solve(**parts).detach()
+    energy = residuals(state, NOISE, **{k: shown(network.component(k)) for k in models})
     start = {k: torch.full((1, *p.shape), system.elsewhere[k].middle).double() for k, p in system.fields.items()}
     found = []
     for case in range(min(cases, len(next(iter(given.values()))))):
         here = {k: v[case: case + 1] for k, v in given.items()}
+        known = {k: v[0] for k, v in here.items()}
         with torch.enable_grad():
-            found.append(sg.settle(energy, start | here, state, {k: v[0] for k, v in here.items()}, 15, 1e-5))
+            found.append(sg.settle(energy, start | here, state, known, 15 if gradients else 60, 1e-5))
     fields = {k: torch.cat([torch.as_tensor(one.samples[k].values) for one in found]) for k in models}
     calls, good = ([float(v) for v in each] for each in zip(*((one.nfev, one.success[0]) for one in found)))
     return fields, {"network calls": len(models) * sum(calls) / len(calls), "converged": sum(good) / len(good),
@@ -184,6 +187,7 @@ def compared(name: str, quick: bool, out: Path) -> Iterator[dict[str, Any]]:
                                            {"network calls": 2 * calls["network calls"]}),
         "noised alike (GenCP's)": lambda: (alike(models, given, count, levels, 1), calls),
         "ours, settle": partial(settled, models, system, given, 3 if quick else 10),
+        "ours, settle without gradients": partial(settled, models, system, given, count, False),
         "ours, couple": partial(coupled, models, given, levels),
         "trained on coupled data, one call": partial(at_once, whole, given, tuple(models), None),
         "trained on coupled data, draws": partial(at_once, whole, given, tuple(models), levels),
