@@ -7,8 +7,8 @@ like elements from a prior of one. S: sensors of one field, and a design.
     python -m benchmarks coupling --quick --out runs/coupling
     python -m benchmarks coupling --tasks G,D,R,N,C,S --out runs/coupling
 
-Nothing but the rows "trained on coupled data" has seen a coupled solution. Seconds are of busy cores. What is done is kept in --out, task by task,
-and not done again; trained models are kept there too.
+Nothing but the rows "trained on coupled data" has seen a coupled solution. Seconds are of busy cores. What is done is
+kept in --out, task by task, and not done again; trained models are kept there too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ LINES = [
          "eigenvalue -1.95; learned", "error", ("ours",), ("Picard", "Aitken", "IQN-ILS"),
          ("M2PDE's rule, 25 levels", "M2PDE's rule, 250 levels")),
     Line("Reaction-diffusion pair from networks of one field each", "relative error",
-         "R: reaction-diffusion, fresh fields", "error", ("ours, settle", "ours, settle without gradients", "ours, couple"), ("IQN-ILS, surrogates",),
+         "R: reaction-diffusion, fresh fields", "error",
+         ("ours, settle", "ours, settle without gradients", "ours, couple"), ("IQN-ILS, surrogates",),
          ("M2PDE's rule, 2 passes", "noised alike (GenCP's)"), ("trained on coupled data, one call",)),
     Line("64 elements from a prior of one", "relative error", "C: 64 elements", "error", ("ours",),
          ("Schwarz, as many sweeps",), ("M2PDE's rule, 250 levels",), ("the component told the true walls",)),
