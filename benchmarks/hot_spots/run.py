@@ -1,14 +1,14 @@
 """Hot spots: how a shocked microstructure with voids burns, forecast from its start by learned and classical means.
 
     python -m benchmarks hot_spots --quick --out runs/hot_spots
-    python -m benchmarks hot_spots --seconds 240 --out runs/hot_spots
+    python -m benchmarks hot_spots --seconds 120 --out runs/hot_spots
 
 Given are the temperature after the collapse, the microstructure (64 x 64, periodic) and the load; wanted is the run of
 120 units of time, in 40 frames, judged beside the solver. Learned rows are trained on the same windows of three frames
 of 400 runs, for the same CPU seconds, all on roll-outs of two frames by the package's loop, and are rolled out by
 `sg.forecast`: *ours* has a learned rate between fixed stencils (`nets.rates`), the rivals are a Fourier neural operator
-and a U-Net that add what a frame changes. The second question trains on loads of 0.5 to 0.8 of the range and asks about
-loads inside and outside of it.
+and a U-Net that add what a frame changes. The second question trains on 200 runs with loads of 0.5 to 0.8 of the range
+and asks about loads inside and outside of it.
 
 What is done is kept in --out, row by row, and not done again; the frames at half time are netCDF.
 """
@@ -157,7 +157,7 @@ def said(value: float | None, half: float | None) -> str:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = arguments(__doc__, "windows, trainings, scores and frames of every row, hot_spots.json and the tables")
-    made.add_argument("--seconds", type=float, default=240.0, help="of CPU, in which a network is trained")
+    made.add_argument("--seconds", type=float, default=120.0, help="of CPU, in which a network is trained")
     made.add_argument("--rows", nargs="+", default=[""], help="only rows whose name begins with one of these")
     made.add_argument("--questions", nargs="+", default=[""], help="only those whose name begins with one of these")
     made.add_argument("--seed", type=int, default=0, help="of the networks")
