@@ -27,7 +27,7 @@ from torch import Tensor
 
 from sciencegen.physics.microstructure import FAMILIES, LevelSet, Style, fraction, style_of, two_point
 from sciencegen.priors import Model
-from sciencegen.sample import Multistep, karras
+from sciencegen.sample import Ancestral, karras
 from sciencegen.studies.microstructure.prior import OVERLAP, SIDE, composed, encoded
 
 __all__ = ["Draw", "followed", "held_out", "ours", "painted", "seam", "styles", "two_point_error"]
@@ -61,7 +61,7 @@ def held_out(style: Style, family: Tensor, side: int, seed: int) -> Tensor:
 
 def ours(model: Model, steps: int = 24, high: float = 80.0) -> Draw:
     """Images by patches, of any side that is a multiple of 16: where the sample is above zero."""
-    sampler = Multistep(karras(steps, 5e-2, high))
+    sampler = Ancestral(karras(steps, 5e-2, high))
 
     def draw(style: Style, family: Tensor, side: int, seed: int) -> Tensor:
         problem, numbers, found = composed(model, side, side), encoded(style, family).float(), []
@@ -153,7 +153,7 @@ def painted(model: Model, family: int = 0, patches: int = 8, count: int = 12, st
     style, side = Style(length.flatten(), 0.0, 1.0, share.flatten()), STRIDE * patches
     numbers = encoded(style, family).float().reshape(patches, patches, -1)
     energy = composed(model, side, side, painted=True).given(style=numbers).energy()
-    sampler, seeds = Multistep(karras(steps, 5e-2, 80.0)), torch.arange(count) + seed * 10**6
+    sampler, seeds = Ancestral(karras(steps, 5e-2, 80.0)), torch.arange(count) + seed * 10**6
     images = sampler(energy, sampler.start(count, side**2, seeds), seeds).reshape(count, side, side) > 0
     window = lambda v: torch.nn.functional.avg_pool2d(
         torch.nn.functional.pad(v[:, None].double(), (0, SIDE, 0, SIDE), mode="circular"), SIDE, STRIDE)[

@@ -39,7 +39,7 @@ SIDE, OVERLAP = 32, 16  # pixels of a patch, and those that neighbours share
 NUMBERS = ("log length", "stretch along", "stretch diagonal", "fraction", *FAMILIES)
 LOC, SCALE = (1.15, 0.0, 0.0, 0.45, *[0.25] * 4), (0.3, 0.45, 0.45, 0.15, *[0.43] * 4)
 CUTS = 64  # patches that are cut out of an image, each in a position of its own
-SMALL = Training(steps=30_000, batch=16, rate=2e-3, levels=Levels(low=5e-2, high=80.0, center=2.0, spread=1.4),
+SMALL = Training(steps=25_000, batch=16, rate=2e-3, levels=Levels(low=5e-2, high=80.0, center=2.0, spread=1.4),
                  given=(("style",),), shares=(0.1, 0.5, 0.15, 0.15, 0.1), precision=torch.bfloat16, every=250,
                  gated=False)
 
