@@ -25,7 +25,7 @@ from .microstructure import twin
 from .microstructure.families.rows import tables
 from .microstructure.run import tabled
 
-STEPS = {"VAE": 1800, "GAN": 600, "GAN, mixed batches": 600}  # a minute and a half on one free core, each
+STEPS = {"VAE": 1800, "GAN": 400, "GAN, mixed batches": 400}  # a minute or two on one free core, each
 QUICK = 40
 LINES = [Line("style of a microstructure from a scan of a quarter", "share of lengths within 90 % intervals",
               "Digital twins", "length", ("level set, a window seen",), high=True, seeds="1")]
