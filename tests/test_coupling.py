@@ -282,6 +282,17 @@ def test_settle_adds_data_and_holds_what_is_known():
     assert float(held.samples["load"][0]) == 2
 
 
+def test_settle_holds_another_value_for_each_start():
+    layout = sg.Layout(u=(M,), q=(M,), load=())
+    law = residuals(layout, 1e-4, u=lambda q, load: q @ GREEN.mT, q=lambda u, load: load[..., None] - 6 * u)
+    unit = torch.linalg.solve(torch.eye(M) + 6 * GREEN, GREEN @ torch.ones(M, dtype=torch.float64))
+    loads = torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)
+    found = sg.settle(law, 3, layout, known={"load": loads})
+    close = torch.as_tensor(found.samples["load"].values)[:, None] * unit
+    assert sorted(found.samples["load"].values) == loads.tolist()
+    assert torch.allclose(torch.as_tensor(found.samples["u"].values), close, atol=1e-7)
+
+
 def test_settle_refuses_what_hides_its_condition():
     prior = sg.Gaussian(torch.zeros(2 * M).double(), torch.eye(2 * M).double() + 0.1).given(STATE["u"])
     with pytest.raises(TypeError, match="score is zero along 12 numbers"):

@@ -73,6 +73,7 @@ def test_any_published_file_trains_inverts_and_designs(name, tmp_path):
     file, build = files.LAYOUTS[name]
     build(tmp_path / file)
     data = io.open(tmp_path / file / files.FOIL if name == "AirfRANS" else tmp_path / file)
+    data = data if {"sample", "time"} & set(data.dims) else data.expand_dims("sample")  # a file of one structure
     states = States(data, length=min(2, data.sizes.get("time", 1)), split=(1, 0, 0), missing=0)
     train(states, Training(steps=5, batch=2, width=8), tmp_path / "run")
     model = Model.load(tmp_path / "run" / "model")
@@ -283,7 +284,7 @@ def test_three_commands_lead_from_a_file_to_an_inversion_and_a_design(run, tmp_p
         (["train", "data.h5", "--periodic", "z"], "'z'"),
         (["train", "data.h5", "--given", "tensor:two"], "got --given tensor:two; expected parts"),
         (["train", "nothing.h5", "--parts", "u"], "got --parts for nothing.h5, which is no file"),
-        (["design", "a/model"], "expected airfoil, flow, nbody or module:attribute"),
+        (["design", "a/model"], "expected airfoil, flow, microstructure, nbody or module:attribute"),
         (["design", "my:study", "--objective", "mine.py"], "expected the directory of a trained prior with it"),
     ],
 )

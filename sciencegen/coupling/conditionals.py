@@ -33,7 +33,7 @@ from ..view import View, gather
 from .agreement import Agreed, agree, contraction
 from .precision import precision_of
 
-__all__ = ["Block", "Conditionals"]
+__all__ = ["TOLERANCE", "Block", "Conditionals"]
 
 TOLERANCE = 1e-3  # of the spread that a noise level leaves, at which a sweep changes nothing more
 DIFFERENCE = 1e-2  # of unit scale: the step by which a slope is measured

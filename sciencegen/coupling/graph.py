@@ -19,7 +19,7 @@ from torch import Tensor
 from ..layout import Layout, Variable
 from ..problem import Problem
 from ..view import View
-from .conditionals import Block, Conditionals
+from .conditionals import TOLERANCE, Block, Conditionals
 from .joint import Asked, prior_of
 
 __all__ = ["components"]
@@ -28,7 +28,7 @@ BOUNDARY = -1
 
 
 def components(model: Asked | Problem, graph: Mapping[str, Sequence[int]], shared: Mapping[str, View],
-               sweeps: int = 60, gibbs: int = 0) -> Problem:
+               sweeps: int = 60, gibbs: int = 0, tolerance: float = TOLERANCE) -> Problem:
     """A structure of like components as one problem, from a prior of one of them; score-only.
 
     ``components(element, {"west": [-1, 0, 1], "east": [1, 2, -1]}, shared={"west": t[:, -1], "east": t[:, 0]})`` is a
@@ -42,6 +42,7 @@ def components(model: Asked | Problem, graph: Mapping[str, Sequence[int]], share
         shared: of each side, the part of the *neighbour's* own state that it shows there, a view of the model's layout.
         sweeps: over all nodes, at most, for one score.
         gibbs: clean sweeps that end a draw.
+        tolerance: when sweeps are enough, as a share of what a noise level leaves open; what reaches far needs less.
 
     Raises:
         ValueError: a side that the model has not, neighbours that are no nodes, strips of another size or unit.
@@ -49,7 +50,7 @@ def components(model: Asked | Problem, graph: Mapping[str, Sequence[int]], share
     layout, energy = model.layout, prior_of(model)
     structure = _Structure.of(layout, graph, shared)
     blocks = [structure.block(energy, nodes) for nodes in _colours(structure.neighbours)]
-    return Problem(structure.joint, Conditionals(blocks, structure.joint.size, sweeps, gibbs))
+    return Problem(structure.joint, Conditionals(blocks, structure.joint.size, sweeps, gibbs, tolerance))
 
 
 class _Structure(NamedTuple):

@@ -17,7 +17,7 @@ from ..energy import Ahead, Energy, Evaluation, Residual, Walk, level
 from ..layout import Layout, Variable
 from ..problem import Problem
 from ..view import View, gather
-from .conditionals import Block, Conditionals
+from .conditionals import TOLERANCE, Block, Conditionals
 
 __all__ = ["Asked", "Solved", "couple", "joined", "prior_of", "residuals", "solved"]
 
@@ -32,7 +32,7 @@ class Asked(Protocol):
     def problem(self) -> Problem: ...
 
 
-def couple(sweeps: int = 20, gibbs: int = 2, **models: Asked | Problem) -> Problem:
+def couple(sweeps: int = 20, gibbs: int = 2, tolerance: float = TOLERANCE, **models: Asked | Problem) -> Problem:
     """Fields that were never seen together, as one problem: ``couple(u=model, v=other)``; score-only.
 
     A field's model was trained to know it given all others that it has (``Training(given=...)``), which may be drawn
@@ -42,6 +42,7 @@ def couple(sweeps: int = 20, gibbs: int = 2, **models: Asked | Problem) -> Probl
 
     Arguments:
         sweeps: over all fields, at most, for one score (:class:`Conditionals`).
+        tolerance: when sweeps are enough, as a share of what a noise level leaves open.
         gibbs: clean sweeps that end a draw, in which each field is drawn anew given the others; far from Gaussian the
             means that agree are not quite the joint ones.
         models: of each field, by the part's name; a solver's answer is one by :func:`solved`.
@@ -55,7 +56,7 @@ def couple(sweeps: int = 20, gibbs: int = 2, **models: Asked | Problem) -> Probl
     layouts = {name: model.layout for name, model in models.items()}
     layout = joined(layouts)
     blocks = [_block(layout, layouts[name], prior_of(model), name) for name, model in models.items()]
-    return Problem(layout, Conditionals(blocks, layout.size, sweeps, gibbs))
+    return Problem(layout, Conditionals(blocks, layout.size, sweeps, gibbs, tolerance))
 
 
 class Solved(Energy):

@@ -60,7 +60,7 @@ class Residuals:
     def differentiable(self, x: Tensor) -> bool:
         """Whether torch knows the gradient of all of them."""
         with torch.enable_grad():
-            at = x[:1].detach().requires_grad_()
+            at = x.detach().requires_grad_()
             return all(r.function(at).requires_grad for r in self.readings)
 
 
@@ -73,7 +73,8 @@ def least_squares(residuals: Residuals, x: Tensor, iterations: int, tolerance: f
 
 def _quasi_newton(residuals: Residuals, x: Tensor, iterations: int, tolerance: float) -> Lowest:
     """Sweeps from field to field, accelerated; what the first field is at the start does not matter."""
-    sizes = [r.function(x[:1]).shape[-1] for r in residuals.readings]
+    with torch.no_grad():
+        sizes = [r.function(x).shape[-1] for r in residuals.readings]
     if sum(sizes) != x.shape[-1]:
         raise TypeError(f"got solvers without gradients, and {sum(sizes)} residuals of {x.shape[-1]} unknowns; "
                         "expected torch functions, or as many residuals as unknowns: each field a solver's answer")

@@ -52,7 +52,7 @@ def settle(energy: Energy, starts: int | Tensor | Mapping[str, Any], layout: Lay
         starts: states to start from: how many, drawn from the standard normal of the layout's unit scale; or
             ``(count, d)`` unit-scale numbers; or physical parts by name.
         layout: of the state; without it the state is one part, ``x``, of as many numbers as the starts have.
-        known: parts that are held, in physical units.
+        known: parts that are held, in physical units, one value for all starts or one each.
         iterations: of Gauss and Newton, at most.
         tolerance: of the move of a step, in unit scale, at which a start is done.
         apart: root mean square of the difference of two solutions from which they are two, in unit scale.
@@ -107,19 +107,19 @@ def _starts(starts: int | Tensor | Mapping[str, Any], layout: Layout, free: Tens
 
 def _check(energy: Energy, x: Tensor) -> None:
     """TypeError for a term that hides on what it depends: a search would stop where nothing agrees."""
-    probe = x[:1] + 0.1
+    probe = x + 0.1
     if not energy.exact:
         raise TypeError(f"got {energy!r}, of which only a score is known; expected residuals of a solver or of a "
                         "network's mean, residuals(layout, u=function, ...)")
     with torch.no_grad():
         at = energy.evaluate(probe, 0.0 if energy.lowest == 0 else energy.lowest)
-        still = (at.score[0] == 0)
+        still = (at.score == 0).all(0)
         if not bool(still.any()):
             return
         turn = torch.linspace(0.3, 0.9, int(still.sum())).to(probe)
         other = probe.index_copy(1, still.nonzero()[:, 0], probe[:, still] + turn)
         moved = energy.evaluate(other, 0.0 if energy.lowest == 0 else energy.lowest).value - at.value
-    if float(moved.abs()) > 1e-9 * float(at.value.abs() + 1):
+    if bool((moved.abs() > 1e-9 * (at.value.abs() + 1)).any()):
         raise TypeError(f"got {energy!r}, whose score is zero along {int(still.sum())} numbers that its value depends "
                         "on, as that of a prior which is given them; expected gradients through the condition too: "
                         "residuals(layout, u=function, ...), or couple() for priors")
@@ -127,9 +127,9 @@ def _check(energy: Energy, x: Tensor) -> None:
 
 def _result(problem: Problem, found: Lowest, residuals: Residuals, apart: float, asked: Mapping[str, Any]) -> Result:
     with torch.no_grad():
-        misfit = residuals(found.x).square().mean(-1).sqrt() if residuals.readings else torch.zeros(len(found.x))
+        left = residuals(found.x) if residuals.readings else torch.zeros(len(found.x), 1)
+    misfit, bound = left.square().mean(-1).sqrt(), likely(left.shape[-1])[1]
     firsts, shares = _distinct(found.x, found.value, apart)
-    bound = likely(residuals(found.x[:1]).shape[-1])[1] if residuals.readings else 0.0
     good = (misfit <= bound)[firsts] & found.value[firsts].isfinite()
     labels = {"starts": ("share of the starts that ended here", shares),
               "energy": ("energy that remains", found.value[firsts]),
@@ -138,9 +138,10 @@ def _result(problem: Problem, found: Lowest, residuals: Residuals, apart: float,
                            for k, (name, v) in labels.items()})
     history = xarray.Dataset({"energy": (("step", "sample"), torch.stack(found.history)[:, firsts].numpy())},
                              {"sigma": ("step", np.zeros(len(found.history)))})
-    return Result(samples=problem.layout.to_xarray(problem.whole(found.x[firsts])), fun=found.value[firsts].numpy(),
-                  success=good.numpy(), status=0, message=_words(good, misfit[firsts], shares, len(found.x)),
-                  nfev=found.evaluations, history=history, seeds=firsts.numpy(), data=data,
+    ends = problem.some(firsts).whole(found.x[firsts])
+    return Result(samples=problem.layout.to_xarray(ends), fun=found.value[firsts].numpy(), success=good.numpy(),
+                  status=0, message=_words(good, misfit[firsts], shares, len(found.x)), nfev=found.evaluations,
+                  history=history, seeds=firsts.numpy(), data=data,
                   config={"task": "settle", "starts": len(found.x), **asked, "versions": versions()})
 
 
