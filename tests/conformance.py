@@ -27,6 +27,7 @@ from sciencegen.layout import Layout, Variable
 from sciencegen.nets.mlp import MLP, ScalarMLP
 from sciencegen.priors import Denoiser, EnergyNet
 from sciencegen.priors.stepper import Stepper
+from sciencegen.studies.microstructure.steer import Steered
 from sciencegen.tasks import Problem, Terms
 
 LEVELS = [0.05, 0.7, 5.0]
@@ -184,8 +185,9 @@ def missing() -> list[str]:
     for module in pkgutil.walk_packages(sciencegen.__path__, "sciencegen."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    drawn_only = {Stepper}  # knows no density and no score, and says so: tests/test_priors_stepper.py
-    return [c.__name__ for c in _subclasses(Energy) if not inspect.isabstract(c) and c not in covered | drawn_only]
+    apart = {Stepper,  # knows no density and no score, and says so: tests/test_priors_stepper.py
+             Steered}  # of one study, one level for all rows: tests/test_studies_microstructure.py
+    return [c.__name__ for c in _subclasses(Energy) if not inspect.isabstract(c) and c not in covered | apart]
 
 
 def _subclasses(cls: type) -> Iterator[type]:
