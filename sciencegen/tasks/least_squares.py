@@ -12,14 +12,14 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..coupling.agreement import agree
 from ..energy import Reading
+from ..fixed_points import InterfaceQuasiNewton, fixed_point
 from ..linear.functions import Linear
 from ..random import Streams
 
@@ -27,6 +27,7 @@ __all__ = ["Lowest", "Residuals", "least_squares"]
 
 PRODUCTS = 60  # with the Jacobian and its transpose, of one step
 DAMPING, EASIER, HARDER = 1e-3, 0.2, 5.0  # of the mean curvature; after a step that went down, and after one that not
+ROUNDS = 3  # from field to field, for one of the iterations of Gauss and Newton
 STUCK = 1e12  # damping at which no step goes down any more
 
 
@@ -65,38 +66,77 @@ class Residuals:
 
 
 def least_squares(residuals: Residuals, x: Tensor, iterations: int, tolerance: float) -> Lowest:
-    """From ``x (M, d)`` down ``|r|^2 / 2``; a start is done once a step that went down moves it by ``tolerance``."""
-    if residuals.differentiable(x):
+    """From ``x (M, d)`` down ``|r|^2 / 2``; a start is done once a step that went down moves it by ``tolerance``.
+
+    Where residuals are as many as unknowns, each field a solver's answer, steps are first made in what is left when the
+    first field has been solved for: the valley in which that field agrees is narrow and bent, and need not be followed.
+    """
+    sweep = _Sweep.of(residuals, x)
+    if not residuals.differentiable(x):
+        return _quasi_newton(residuals, sweep, x, iterations, tolerance)
+    if sweep is None:
         return _gauss_newton(residuals, x, iterations, tolerance)
-    return _quasi_newton(residuals, x, iterations, tolerance)
-
-
-def _quasi_newton(residuals: Residuals, x: Tensor, iterations: int, tolerance: float) -> Lowest:
-    """Sweeps from field to field, accelerated; what the first field is at the start does not matter."""
+    near = _gauss_newton(sweep.left, x[:, sweep.first:], iterations, tolerance)
     with torch.no_grad():
-        sizes = [r.function(x).shape[-1] for r in residuals.readings]
-    if sum(sizes) != x.shape[-1]:
-        raise TypeError(f"got solvers without gradients, and {sum(sizes)} residuals of {x.shape[-1]} unknowns; "
-                        "expected torch functions, or as many residuals as unknowns: each field a solver's answer")
-    spans = [slice(end - size, end) for size, end in zip(sizes, torch.tensor(sizes).cumsum(0).tolist())]
+        ahead = sweep.whole(near.x)
+        start = torch.where(ahead.isfinite().all(-1, keepdim=True), ahead, x)
+    found = _gauss_newton(residuals, start, iterations, tolerance)
+    return found._replace(evaluations=near.evaluations + found.evaluations)
 
-    def swept(z: Tensor) -> Tensor:
-        for reading, span in zip(residuals.readings, spans):
-            answer = z[:, span] - reading.function(z)
-            z = torch.cat([z[:, :span.start], answer, z[:, span.stop:]], 1)
+
+class _Sweep(NamedTuple):
+    """One round over all fields, in place; what the first field is at the start does not matter.
+
+    Arguments:
+        residuals: of each field, in the state's order.
+        spans: where each field is in the state.
+        x: a state, of whose shape all are.
+    """
+
+    residuals: Residuals
+    spans: list[slice]
+    x: Tensor
+
+    @classmethod
+    def of(cls, residuals: Residuals, x: Tensor) -> _Sweep | None:
+        """None where residuals are not as many as unknowns."""
+        with torch.no_grad():
+            sizes = [r.function(x).shape[-1] for r in residuals.readings]
+        ends = torch.tensor(sizes).cumsum(0).tolist()
+        return cls(residuals, [slice(end - size, end) for size, end in zip(sizes, ends)], x) if (
+            sum(sizes) == x.shape[-1]) else None
+
+    @property
+    def first(self) -> int:
+        """Numbers of the first field; none where there is but one."""
+        return self.spans[0].stop if len(self.spans) > 1 else 0
+
+    def whole(self, rest: Tensor) -> Tensor:
+        """The state ``(M, d)`` after a round from all fields but the first, ``(M, d - first)``."""
+        z = torch.cat([self.x[:, :self.first], rest], 1)
+        for reading, span in zip(self.residuals.readings, self.spans):
+            z = torch.cat([z[:, :span.start], z[:, span] - reading.function(z), z[:, span.stop:]], 1)
         return z
 
-    first = sizes[0] if len(sizes) > 1 else 0
-    whole = lambda rest: swept(torch.cat([x[:, :first], rest], 1))
+    def left(self, rest: Tensor) -> Tensor:
+        """By how much a round moves all fields but the first."""
+        return self.whole(rest)[:, self.first:] - rest
+
+
+def _quasi_newton(residuals: Residuals, sweep: _Sweep | None, x: Tensor, iterations: int, tolerance: float) -> Lowest:
+    """Rounds from field to field, accelerated."""
+    if sweep is None:
+        raise TypeError(f"got solvers without gradients, and not as many residuals as the {x.shape[-1]} unknowns; "
+                        "expected torch functions, or as many residuals as unknowns: each field a solver's answer")
     with torch.no_grad():
-        found = agree(lambda rest: whole(rest)[:, first:], x[:, first:], x.new_full((len(x),), tolerance),
-                            iterations)
-        end = whole(found.value)
+        found = fixed_point(lambda rest: sweep.whole(rest)[:, sweep.first:], x[:, sweep.first:],
+                            InterfaceQuasiNewton(), tolerance, ROUNDS * iterations, absolute=True)
+        end = sweep.whole(found.point)
         value = residuals(end).square().sum(-1) / 2
-    return Lowest(end, value, [value], int(found.sweeps.max()) + 2)
+    return Lowest(end, value, [value], int(found.iterations.max()) + 2)
 
 
-def _gauss_newton(residuals: Residuals, x: Tensor, iterations: int, tolerance: float) -> Lowest:
+def _gauss_newton(residuals: Callable[[Tensor], Tensor], x: Tensor, iterations: int, tolerance: float) -> Lowest:
     near, count = Linear(residuals, x), 1
     value, going = near.value.square().sum(-1) / 2, torch.ones(len(x), dtype=torch.bool)
     size = _curvature(near, x)
