@@ -345,3 +345,14 @@ def test_components_refuse_what_does_not_fit(row):
     with pytest.raises(ValueError, match="strip"):
         components(problem, graph, shared | {"west": layout["t"][-2:]})
     assert isinstance(components(problem, graph, shared).prior, Conditionals)
+
+
+def test_settle_takes_as_many_residuals_as_unknowns_in_any_order():
+    layout = sg.Layout(u=(M,), q=(M,), load=())
+    law = residuals(layout, 1e-4, u=lambda q, load: q @ GREEN.mT, q=lambda u, load: load[..., None] - 6 * u)
+    unit = torch.linalg.solve(torch.eye(M) + 6 * GREEN, GREEN @ torch.ones(M, dtype=torch.float64))
+    reading = sg.Residual(lambda x: x[..., 4:5] - 3 * unit[4], 1e-4)
+    for energy in (law + reading, reading + law):  # 2 M + 1 of both
+        found = sg.settle(energy, 6, layout)
+        assert abs(float(found.samples["load"][0]) - 3) < 1e-3
+        assert len(found) == 1

@@ -46,6 +46,13 @@ class Lowest(NamedTuple):
     history: list[Tensor]
     evaluations: int
 
+    def lower(self, other: Lowest) -> Lowest:
+        """Of two searches the end that is lower, start by start."""
+        better = other.value < self.value
+        value = torch.where(better, other.value, self.value)
+        return Lowest(torch.where(better[:, None], other.x, self.x), value, [*self.history, value],
+                      self.evaluations + other.evaluations)
+
 
 class Residuals:
     """Readings that should be zero, side by side and over their noise: ``(M, d) -> (M, m)``."""
@@ -70,6 +77,7 @@ def least_squares(residuals: Residuals, x: Tensor, iterations: int, tolerance: f
 
     Where residuals are as many as unknowns, each field a solver's answer, steps are first made in what is left when the
     first field has been solved for: the valley in which that field agrees is narrow and bent, and need not be followed.
+    Where that ends above the noise, as where residuals are of another kind, steps are made from the start itself too.
     """
     sweep = _Sweep.of(residuals, x)
     if not residuals.differentiable(x):
@@ -81,7 +89,10 @@ def least_squares(residuals: Residuals, x: Tensor, iterations: int, tolerance: f
         ahead = sweep.whole(near.x)
         start = torch.where(ahead.isfinite().all(-1, keepdim=True), ahead, x)
     found = _gauss_newton(residuals, start, iterations, tolerance)
-    return found._replace(evaluations=near.evaluations + found.evaluations)
+    found = found._replace(evaluations=near.evaluations + found.evaluations)
+    if bool((2 * found.value <= x.shape[-1]).all()):
+        return found
+    return found.lower(_gauss_newton(residuals, x, iterations, tolerance))
 
 
 class _Sweep(NamedTuple):
