@@ -37,7 +37,10 @@ LOADS, INSIDE, LOW, HIGH = (0.35, 1.0), (0.675, 0.87), (0.35, 0.675), (0.87, 1.0
 NUMBERS = {"burnt R2": 1, "ignition %": 0, "T error": 1, "T error, end": 1, "burnt error": 1, "mean T": 1,
            "area": 1, "front": 1}
 LINES = [Line("How a shocked microstructure burns", "error of the temperature at half time, in deviations",
-              "all loads", "T error", ("ours, no load",), ("persistence",), ("FNO", "U-Net"), seeds="1")]
+              "all loads", "T error", ("ours, no load",), ("persistence",), ("FNO", "U-Net"), seeds="1"),
+         Line("How much of a shocked microstructure burns", "R2 of the share that has burnt in the end", "all loads",
+              "burnt R2", ("ours, no load",), ("regression on load, porosity, radius",), ("FNO", "U-Net"), high=True,
+              seeds="1")]
 NOTE = """burnt R2: of the share of the solid that has burnt in the end. ignition: whether more than a tenth has.
 T error: root of the mean squared error of the temperature, at half time or the end, over its deviation. burnt error,
 mean T, area, front: mean absolute errors of the final burnt share, and of the mean temperature, the share hotter than 1
