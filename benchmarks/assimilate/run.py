@@ -12,9 +12,7 @@ What is done is kept in --out, task by task, and not done again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +20,7 @@ from rich.table import Table
 
 from sciencegen.priors import Model, zoo
 
-from ..common import arguments, facts, output, write_json
+from ..common import arguments, facts, kept, output, write_json
 from ..common.record import Line, publish
 from .chaos import chaotic
 from .linear import linear
@@ -53,19 +51,6 @@ def tables(rows: Iterable[Mapping[str, Any]]) -> Iterator[Table]:
         for row in here:
             made.add_row(row["row"], *(f"{row[name]:.4g}" if name in row else "-" for name in names))
         yield made
-
-
-def kept(path: Path, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows from their file, or made and written as they come."""
-    if path.is_file() and (found := json.loads(path.read_text()))["whole"]:
-        return found["rows"]
-    made: list[dict[str, Any]] = []
-    for row in rows:
-        made.append(dict(row))
-        print(row["task"], row["mode"], row["row"], flush=True)
-        write_json(path, {"rows": made, "whole": False})
-    write_json(path, {"rows": made, "whole": True})
-    return made
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What the benchmarks share: settings and versions for the record, files written whole, tables as text."""
+"""What the benchmarks share: settings and versions for the record, files written whole, rows kept, tables as text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from rich.console import Console
 from sciencegen.priors import Model, zoo
 from sciencegen.studies.airfoil.prior import require_condition
 
-__all__ = ["DATA", "airfoil_arguments", "airfoil_prior", "arguments", "emit", "facts", "output", "whole", "write_json"]
+__all__ = ["DATA", "airfoil_arguments", "airfoil_prior", "arguments", "emit", "facts", "kept", "output", "whole",
+           "write_json"]
 
 DATA = Path(__file__).parents[2] / "datasets" / "airfoils.nc"
 PACKAGES = ("sciencegen", "torch", "numpy", "scipy", "xarray", "neuralfoil", "cma")
@@ -81,6 +82,19 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """``content`` as JSON; what is not finite becomes null."""
     text = json.dumps(_finite(content), indent=1, allow_nan=False)
     whole(path, lambda new: new.write_text(text + "\n"))
+
+
+def kept(path: Path, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows ``{"row": its name, ...}`` from their file, or made, told and written as they come."""
+    if path.is_file() and (found := json.loads(path.read_text()))["whole"]:
+        return found["rows"]
+    made: list[dict[str, Any]] = []
+    for row in rows:
+        made.append(dict(row))
+        print(path.stem, row["row"], flush=True)
+        write_json(path, {"rows": made, "whole": False})
+    write_json(path, {"rows": made, "whole": True})
+    return made
 
 
 def emit(path: Path, parts: Iterable[Any]) -> None:

@@ -13,15 +13,13 @@ kept in --out, task by task, and not done again; trained models are kept there t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from rich.table import Table
 
-from ..common import arguments, facts, output, write_json
+from ..common import arguments, facts, kept, output, write_json
 from ..common.record import Line, publish
 from .deterministic import deterministic
 from .elements import elements
@@ -69,19 +67,6 @@ def notes(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 def _cell(value: Any) -> str:
     return "-" if value is None else str(value) if isinstance(value, int) else f"{value:.4g}"
-
-
-def kept(path: Path, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows from their file, or made and written as they come."""
-    if path.is_file() and (found := json.loads(path.read_text()))["whole"]:
-        return found["rows"]
-    made: list[dict[str, Any]] = []
-    for row in rows:
-        made.append(dict(row))
-        print(row["task"], row["row"], flush=True)
-        write_json(path, {"rows": made, "whole": False})
-    write_json(path, {"rows": made, "whole": True})
-    return made
 
 
 def main() -> None:

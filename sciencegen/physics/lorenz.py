@@ -15,8 +15,9 @@ References:
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -31,8 +32,61 @@ __all__ = ["Lorenz63", "Lorenz96"]
 WARM = 400  # frames before a start: 10 and 20 units of time
 
 
+class Ordinary(ABC):
+    """A system of n ordinary differential equations on its attractor, in frames, with kicks after each frame.
+
+    Children say :meth:`rate` and the start, and have as fields ``n``; ``frame``, the time between frames; ``frames``,
+    how many; ``steps`` in a frame; ``noise``, the strength g of the kicks per root of time, which only :meth:`kicked`
+    uses; ``size``, the natural size of a state.
+    """
+
+    n: int
+    frame: float
+    frames: int
+    steps: int
+    noise: float
+    size: float
+
+    @property
+    def symmetries(self) -> tuple[()]:
+        """None that is made use of."""
+        return ()
+
+    @abstractmethod
+    def rate(self, u: Tensor) -> Tensor:
+        """``du/dt (*B, n)``."""
+
+    def advance(self, u: Tensor) -> Tensor:
+        """The state one frame after ``u (*B, n)``, without kicks."""
+        check("u", u, self.n)
+        return _runge_kutta(self.rate, u, self.frame, self.steps)
+
+    def solve(self, a: Tensor) -> Tensor:
+        """The frames ``(*B, frames, n)`` after ``a``, without kicks."""
+        return march(self.advance, a, self.frames, dims=1)
+
+    def kicked(self, a: Tensor, noise: Tensor) -> Tensor:
+        """The frames after ``a`` with the kicks that standard normal numbers ``(*B, frames, n)`` make."""
+        return kicked(self.advance, a, self.noise * math.sqrt(self.frame) * noise, dims=1)
+
+    def residual(self, a: Tensor, u: Tensor) -> Tensor:
+        """``(*B, frames n)``: what each frame differs by from the map of the one before it, over ``size``; an rms."""
+        return defects(self.advance, a, u, 1, self.size)
+
+    def _later(self, u: Tensor) -> Tensor:
+        for _ in range(WARM):
+            u = self.advance(u)
+        return u
+
+    def _parts(self, dim: str, periodic: tuple[str, ...] = ()) -> dict[str, Part]:
+        places = {dim: [float(i) for i in range(self.n)]}
+        times = {"time": [self.frame * (i + 1) for i in range(self.frames)]}
+        return {"a": Part((self.n,), (dim,), places, periodic=periodic),
+                "u": Part((self.frames, self.n), ("time", dim), times | places, periodic=periodic)}
+
+
 @dataclass(frozen=True)
-class Lorenz63:
+class Lorenz63(Ordinary):
     """Parts: start ``a (*B, 3)``, later states ``u (*B, frames, 3)``: x, y, z.
 
     It has three numbers and no grid, so :func:`sciencegen.physics.resolve` does not know it.
@@ -54,20 +108,16 @@ class Lorenz63:
     steps: int = 1
     noise: float = 1.0
     size: float = 15.0
+    n: int = field(default=3, init=False)
 
     @property
     def parts(self) -> dict[str, Part]:
         """Start ``a`` and later states ``u``."""
-        return _parts(3, "variable", self.frame, self.frames)
-
-    @property
-    def symmetries(self) -> tuple[()]:
-        """None that is made use of."""
-        return ()
+        return self._parts("variable")
 
     def draw(self, count: int, seed: int = 0, first: int = 0) -> dict[str, Tensor]:
         """States on the attractor, ``{"a": (count, 3)}`` in float64, of the system without kicks."""
-        return {"a": _later(self.advance, white(3, count, seed, first, 1) + 5.0)}
+        return {"a": self._later(white(3, count, seed, first, 1) + 5.0)}
 
     def read(self, stored: Stored) -> Mapping[str, Lorenz63]:
         """With the file's frames."""
@@ -78,26 +128,9 @@ class Lorenz63:
         x, y, z = u.unbind(-1)
         return torch.stack([self.sigma * (y - x), x * (self.rho - z) - y, x * y - self.beta * z], -1)
 
-    def advance(self, u: Tensor) -> Tensor:
-        """The state one frame after ``u (*B, 3)``, without kicks."""
-        check("u", u, 3)
-        return _runge_kutta(self.rate, u, self.frame, self.steps)
-
-    def solve(self, a: Tensor) -> Tensor:
-        """The frames ``(*B, frames, 3)`` after ``a``, without kicks."""
-        return march(self.advance, a, self.frames, dims=1)
-
-    def kicked(self, a: Tensor, noise: Tensor) -> Tensor:
-        """The frames after ``a`` with the kicks that standard normal numbers ``(*B, frames, 3)`` make."""
-        return kicked(self.advance, a, self.noise * math.sqrt(self.frame) * noise, dims=1)
-
-    def residual(self, a: Tensor, u: Tensor) -> Tensor:
-        """``(*B, 3 frames)``: what each frame differs by from the map of the one before it, over ``size``; an rms."""
-        return defects(self.advance, a, u, 1, self.size)
-
 
 @dataclass(frozen=True)
-class Lorenz96:
+class Lorenz96(Ordinary):
     """Parts: start ``a (*B, n)``, later states ``u (*B, frames, n)``, on a ring.
 
     Arguments:
@@ -121,16 +154,11 @@ class Lorenz96:
     @property
     def parts(self) -> dict[str, Part]:
         """Start ``a`` and later states ``u``; x counts the numbers."""
-        return _parts(self.n, "x", self.frame, self.frames, ("x",))
-
-    @property
-    def symmetries(self) -> tuple[()]:
-        """None that is made use of."""
-        return ()
+        return self._parts("x", ("x",))
 
     def draw(self, count: int, seed: int = 0, first: int = 0) -> dict[str, Tensor]:
         """States on the attractor, ``{"a": (count, n)}`` in float64, of the system without kicks."""
-        return {"a": _later(self.advance, self.force + white(self.n, count, seed, first, 1))}
+        return {"a": self._later(self.force + white(self.n, count, seed, first, 1))}
 
     def read(self, stored: Stored) -> Mapping[str, Lorenz96]:
         """With the file's frames, and its ``force`` where it stores one."""
@@ -140,29 +168,6 @@ class Lorenz96:
     def rate(self, u: Tensor) -> Tensor:
         """``du/dt (*B, n)``."""
         return (u.roll(-1, -1) - u.roll(2, -1)) * u.roll(1, -1) - u + self.force
-
-    def advance(self, u: Tensor) -> Tensor:
-        """The state one frame after ``u (*B, n)``, without kicks."""
-        check("u", u, self.n)
-        return _runge_kutta(self.rate, u, self.frame, self.steps)
-
-    def solve(self, a: Tensor) -> Tensor:
-        """The frames ``(*B, frames, n)`` after ``a``, without kicks."""
-        return march(self.advance, a, self.frames, dims=1)
-
-    def kicked(self, a: Tensor, noise: Tensor) -> Tensor:
-        """The frames after ``a`` with the kicks that standard normal numbers ``(*B, frames, n)`` make."""
-        return kicked(self.advance, a, self.noise * math.sqrt(self.frame) * noise, dims=1)
-
-    def residual(self, a: Tensor, u: Tensor) -> Tensor:
-        """``(*B, frames n)``: what each frame differs by from the map of the one before it, over ``size``; an rms."""
-        return defects(self.advance, a, u, 1, self.size)
-
-
-def _parts(n: int, dim: str, frame: float, frames: int, periodic: tuple[str, ...] = ()) -> dict[str, Part]:
-    places, times = {dim: [float(i) for i in range(n)]}, {"time": [frame * (i + 1) for i in range(frames)]}
-    return {"a": Part((n,), (dim,), places, periodic=periodic),
-            "u": Part((frames, n), ("time", dim), times | places, periodic=periodic)}
 
 
 def _runge_kutta(rate: Callable[[Tensor], Tensor], u: Tensor, time: float, steps: int) -> Tensor:
@@ -174,10 +179,3 @@ def _runge_kutta(rate: Callable[[Tensor], Tensor], u: Tensor, time: float, steps
         c = rate(u + step / 2 * b)
         u = u + step / 6 * (a + 2 * b + 2 * c + rate(u + step * c))
     return u
-
-
-def _later(advance: Callable[[Tensor], Tensor], u: Tensor) -> Tensor:
-    for _ in range(WARM):
-        u = advance(u)
-    return u
-
