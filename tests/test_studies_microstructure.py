@@ -20,9 +20,9 @@ from sciencegen.studies.microstructure.adam import descend
 from sciencegen.studies.microstructure.goals import Goals, slack
 from sciencegen.studies.microstructure.images import Limits, cut, opened, pieces
 from sciencegen.studies.microstructure.level_set import LevelSets
+from sciencegen.studies.microstructure.newton import misses, newton
 from sciencegen.studies.microstructure.patches import Patches
 from sciencegen.studies.microstructure.prior import network, prior_layout
-from sciencegen.studies.microstructure.settle import misses, settle
 from sciencegen.studies.microstructure.steer import Steered
 from sciencegen.studies.microstructure.study import MicrostructureStudy
 from sciencegen.studies.microstructure.styles import by_patch, painted, shades, styles
@@ -139,7 +139,7 @@ def test_a_painted_field_has_unit_variance_in_every_pixel():
 def test_designs_meet_their_goals_and_stay_as_diverse():
     structures, asked = sets(), Goals({"kx": 3.6, "ky": 2.5})
     start = structures.draw(torch.arange(8))
-    found = settle(start, structures.phase, asked, 30)
+    found = newton(start, structures.phase, asked, 30)
     phase = structures.phase(found.x, 0.1)
     assert float(misses(asked.of(phase.double()) / asked.target(phase.double())).median()) < 0.006
     assert float(found.solves.max()) <= 30
@@ -156,7 +156,7 @@ def test_interfaces_of_other_families_move_a_little(family, fraction):
     start, solves, calls = structures.begin(torch.arange(4), asked)
     before = structures.phase(start, 0.1)
     assert (before == (start[:, 576:].reshape(-1, 24, 24) > 0)).all()
-    found = settle(start, structures.phase, asked, 20)
+    found = newton(start, structures.phase, asked, 20)
     after = structures.phase(found.x, 0.1)
     assert float(misses(asked.of(after.double()) / asked.target(after.double())).median()) < 0.01
     assert (solves, calls) == (8, 0)
@@ -217,7 +217,7 @@ def test_a_patch_has_the_style_of_its_middle():
 def test_a_design_does_not_depend_on_the_others():
     structures, asked = sets(16), Goals({"kx": 3.0})
     start = structures.draw(torch.arange(3))
-    all_, alone = (settle(x, structures.phase, asked, 6).x for x in (start, start[1:2]))
+    all_, alone = (newton(x, structures.phase, asked, 6).x for x in (start, start[1:2]))
     close(all_[1:2], alone, 1e-3)
 
 

@@ -20,7 +20,7 @@ from sciencegen.studies.microstructure.adam import descend
 from sciencegen.studies.microstructure.goals import ROUGH, Goals
 from sciencegen.studies.microstructure.images import Limits, cut, pieces
 from sciencegen.studies.microstructure.level_set import LevelSets
-from sciencegen.studies.microstructure.settle import misses, settle
+from sciencegen.studies.microstructure.newton import misses, newton
 from sciencegen.studies.microstructure.swayed import Grown
 
 from ..common import whole
@@ -69,7 +69,7 @@ def level_sets(count: int) -> dict[str, dict[str, float]]:
     value = misses(STUDY.of(pool, ROUGH) / target)
 
     def newton() -> tuple[Tensor, float]:
-        found = settle(start, structures.phase, STUDY, SOLVES)
+        found = newton(start, structures.phase, STUDY, SOLVES)
         return image(found.x), float(found.solves.double().mean())
 
     rows = {
@@ -99,7 +99,7 @@ def families(family: str, count: int, file: Path) -> dict[str, dict[str, float |
 
     def ours() -> tuple[Tensor, float]:
         base = flat(nearest(TRIES))
-        found = settle(torch.cat([torch.zeros_like(base), base], -1), grown.phase, goals, SOLVES - TRIES,
+        found = newton(torch.cat([torch.zeros_like(base), base], -1), grown.phase, goals, SOLVES - TRIES,
                        target=target)
         return grown.phase(found.x, NARROW).detach(), TRIES + float(found.solves.double().mean())
 
@@ -109,7 +109,7 @@ def families(family: str, count: int, file: Path) -> dict[str, dict[str, float |
 
     def level_set() -> tuple[Tensor, float]:
         wrong = LevelSets((SIDE, SIDE), style, loose=False)
-        found = settle(wrong.draw(torch.arange(count)), wrong.phase, goals, SOLVES, target=target)
+        found = newton(wrong.draw(torch.arange(count)), wrong.phase, goals, SOLVES, target=target)
         return wrong.phase(found.x, NARROW).detach(), float(found.solves.double().mean())
 
     rows = {"held-out images": made(goals, goals.of(floor.double()), lambda: (floor, 0)),
@@ -133,7 +133,7 @@ def lattices(count: int, solves: int = SOLVES) -> dict[str, dict[str, float]]:
     image = lambda x: structures.phase(x, NARROW).detach()
 
     def newton() -> tuple[Tensor, float]:
-        found = settle(start, structures.phase, CELLS, solves)
+        found = newton(start, structures.phase, CELLS, solves)
         return image(found.x), float(found.solves.double().mean())
 
     adam = lambda: (image(descend(start, structures.height, CELLS, solves)), solves)

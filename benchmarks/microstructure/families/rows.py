@@ -11,8 +11,8 @@ import torch
 
 from sciencegen.physics.microstructure import FAMILIES, Style
 from sciencegen.studies.microstructure.goals import ROUGH, Goals
+from sciencegen.studies.microstructure.newton import newton
 from sciencegen.studies.microstructure.prior import SIDE, Crops, prior_layout, read
-from sciencegen.studies.microstructure.settle import settle
 
 from .. import controls, designs
 from ..looks import apart, worst
@@ -81,11 +81,11 @@ def designed(decoder: Decoder, family: str, count: int) -> dict[str, float | str
     start = structures.draw(torch.arange(count))
     image = lambda x: structures.phase(x, designs.NARROW).detach()
 
-    def newton() -> tuple[torch.Tensor, float]:
-        found = settle(start, structures.phase, goals, designs.SOLVES, target=target)
+    def moved() -> tuple[torch.Tensor, float]:
+        found = newton(start, structures.phase, goals, designs.SOLVES, target=target)
         return image(found.x), float(found.solves.double().mean())
 
-    row = designs.made(goals, target, newton)
+    row = designs.made(goals, target, moved)
     (distance, which), (free, _) = worst(row.phase, reference), worst(image(start), reference)
     return row.row() | {"diversity over the prior's": apart(row.phase) / apart(image(start)), "largest KS": distance,
                         "of": which, "largest KS of samples": free}

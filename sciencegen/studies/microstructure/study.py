@@ -3,7 +3,7 @@ r"""Microstructures of wanted properties: draw from a family, move to the goals,
 1. *Draw.* States of the family's prior: white noise of level sets (:mod:`.level_set`), images of its generator
    (:mod:`.swayed`) or of a network that has learned it (:mod:`.patches`), which is led to the goals already.
 2. *Settle.* Each state moves the shortest way, in the prior's own units, until its image meets the goals: Newton's
-   method in what is asked for (:mod:`.settle`). All solves are of sharp images, so that nothing is lost by cutting.
+   method in what is asked for (:mod:`.newton`). All solves are of sharp images, so that nothing is lost by cutting.
    ``adam`` in its place is the floor (:mod:`.adam`).
 3. *Solve.* The image, 0 and 1, is judged at a fine tolerance in 64 bits: conductivity, stiffness where a modulus is
    asked for, bounds that no material of its fraction can leave, and what it looks like.
@@ -32,8 +32,8 @@ from . import report
 from .adam import descend
 from .goals import MODULI, POISSON, Goals
 from .level_set import LevelSets
+from .newton import misses, newton
 from .picture import draw
-from .settle import misses, settle
 from .swayed import Swayed
 
 __all__ = ["Draw", "MicrostructureStudy"]
@@ -106,7 +106,7 @@ class MicrostructureStudy(Study):
         if self.adam:
             moved, solves = descend(x, self.structures.height, self.goals, self.most), torch.full((len(x),), self.most)
         else:
-            moved, _, solves = settle(x, self.structures.phase, self.goals, self.most)
+            moved, _, solves = newton(x, self.structures.phase, self.goals, self.most)
         every = samples["solves"].values + solves.numpy()
         found = self.structures.layout.to_xarray(moved).assign(solves=("sample", every))
         return found.assign_attrs(spent={"solves": int(solves.sum())})

@@ -23,7 +23,7 @@ from ...layout import Layout, Variable
 from ...physics.microstructure import FAMILIES, LevelSet, Style
 from .goals import ROUGH, Goals
 from .images import Limits, cut, sharing
-from .settle import misses
+from .newton import misses
 
 __all__ = ["Grown", "Swayed", "distance"]
 

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from .goals import Goals
 
-__all__ = ["Settled", "misses", "settle"]
+__all__ = ["Reached", "misses", "newton"]
 
 FARTHEST = 3.0  # a move, in standard deviations of the prior
 GAIN, LEARNED = (0.1, 3.0), (0.4, 2.0)  # of promised changes: at all, and from one step to the next
@@ -34,7 +34,7 @@ FAR = 0.2  # of a goal
 RIDGE = 1e-4
 
 
-class Settled(NamedTuple):
+class Reached(NamedTuple):
     """States ``(B, d)``, how far each misses its goals ``(B,)``, and the solves that it took ``(B,)``."""
 
     x: Tensor
@@ -47,8 +47,8 @@ def misses(ratio: Tensor) -> Tensor:
     return (ratio - 1).abs().amax(-1)
 
 
-def settle(x: Tensor, phase: Callable[[Tensor, float], Tensor], goals: Goals, solves: int, enough: float = 1e-3,
-           target: Tensor | None = None) -> Settled:
+def newton(x: Tensor, phase: Callable[[Tensor, float], Tensor], goals: Goals, solves: int, enough: float = 1e-3,
+           target: Tensor | None = None) -> Reached:
     """States ``x (B, d)`` moved until their images meet the goals to ``enough``, by at most ``solves`` each.
 
     Arguments:
@@ -65,7 +65,7 @@ def settle(x: Tensor, phase: Callable[[Tensor, float], Tensor], goals: Goals, so
         if not len(busy):
             break
         here = _View(*(part[busy] for part in at))
-        move = _newton(here, gain[busy])
+        move = _move(here, gain[busy])
         move = move * (FARTHEST / move.norm(dim=-1).clamp_min(1e-12)).clamp_max(1)[:, None]
         x[busy] = x[busy] + move
         new = look(x[busy], busy, _width(misses(here.ratio)))
@@ -76,7 +76,7 @@ def settle(x: Tensor, phase: Callable[[Tensor, float], Tensor], goals: Goals, so
         for whole, part in zip(at, new):
             whole[busy] = part
         spent[busy] += 1
-    return Settled(kept, misses(best), spent)
+    return Reached(kept, misses(best), spent)
 
 
 class _View(NamedTuple):
@@ -105,7 +105,7 @@ def _width(miss: Tensor) -> Tensor:
     return torch.where(miss > FAR, WIDTHS[0], WIDTHS[1])
 
 
-def _newton(at: _View, gain: Tensor) -> Tensor:
+def _move(at: _View, gain: Tensor) -> Tensor:
     """The shortest move ``(B, d)`` that meets the goals, if changes come as learned."""
     gram = at.rows @ at.rows.mT
     gram = gram + RIDGE * gram.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None] * torch.eye(gram.shape[-1]).to(gram)
