@@ -10,13 +10,11 @@ in datasets/README.md.
 """
 
 import argparse
-import os
-import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from importlib.metadata import version
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -24,10 +22,9 @@ import h5py
 import numpy as np
 import torch
 import xarray as xr
+from batches import Order, history, samples, save, write
 from torch import Tensor
-from tqdm import tqdm
 
-from sciencegen import __version__
 from sciencegen.airfoil import cst
 from sciencegen.physics import Flow, Outline, ellipse, placed, pool
 
@@ -71,37 +68,13 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"got {numbers}; expected 1 or more")
     if chosen.workers > 1 and chosen.device != "cpu":
         parser.error(f"got --workers {chosen.workers} --device {chosen.device}; expected one process on a GPU")
-    try:
-        make(chosen)
-    except KeyboardInterrupt:
-        raise SystemExit(f"stopped; the same command goes on where {chosen.out} was left") from None
+    order = Order(chosen.out, chosen.count, chosen.batch,
+                  (chosen.seed, chosen.split, *chosen.reynolds, chosen.cells, chosen.batch), provenance(chosen),
+                  ("seed", "done", "split", "reynolds", "cells"))
+    write(order, partial(finished, chosen), partial(collect, order.attributes))
 
 
-def make(chosen: argparse.Namespace) -> None:
-    """Writes the file, under its name only when it is complete; batches wait in a folder beside it until then."""
-    attributes = provenance(chosen)
-    if chosen.out.exists():
-        return check(chosen.out, attributes)
-    key = "-".join(str(part) for part in (chosen.seed, chosen.split, *chosen.reynolds, chosen.cells, chosen.batch))
-    folder = chosen.out.with_name(f".{chosen.out.name}.{key}.parts")
-    folder.mkdir(parents=True, exist_ok=True)
-    firsts = range(0, chosen.count, chosen.batch)
-    parts = [folder / f"{first:09d}-{min(first + chosen.batch, chosen.count):09d}.npz" for first in firsts]
-    missing = [part for part in parts if not part.exists()]
-    done = chosen.count - sum(len(samples(part)) for part in missing)
-    with tqdm(total=chosen.count, initial=done, desc="flows", unit="sample") as bar:
-        for part in finished(missing, chosen):
-            bar.update(len(samples(part)))
-    collect(parts, attributes, chosen.out)
-    shutil.rmtree(folder)
-
-
-def samples(part: Path) -> range:
-    """The numbers of the samples of a batch, by the name of its file."""
-    return range(*map(int, part.stem.split("-")))
-
-
-def finished(parts: list[Path], chosen: argparse.Namespace) -> Iterator[Path]:
+def finished(chosen: argparse.Namespace, parts: list[Path]) -> Iterator[Path]:
     """Writes batches, in one process or several, and yields each when it is there."""
     shapes = airfoils(chosen.split)
     if chosen.workers == 1:
@@ -125,7 +98,7 @@ def settle() -> None:
 def produce(part: Path, shapes: xr.DataArray, chosen: argparse.Namespace) -> Path:
     """Writes a batch."""
     rows = [draw(shapes, chosen.reynolds, chosen.seed, i) for i in samples(part)]
-    write(part, simulated(rows, chosen))
+    save(part, simulated(rows, chosen))
     return part
 
 
@@ -192,27 +165,10 @@ def window(state: Tensor, factor: int) -> Tensor:
     return pool(cut, factor) if factor > 1 else cut
 
 
-def write(part: Path, fields: dict[str, np.ndarray]) -> None:
-    draft = part.with_suffix(".draft.npz")
-    np.savez_compressed(draft, **fields)
-    os.replace(draft, part)
-
-
-def check(out: Path, wanted: dict[str, object]) -> None:
-    """Leaves a file that is there as it is; raises ``SystemExit`` where it is another set."""
-    keys = ("seed", "done", "split", "reynolds", "cells")
-    with h5py.File(out) as file:
-        found = {key: str(file.attrs.get(key)) for key in keys}
-    expected = {key: str(wanted[key]) for key in keys}
-    if found != expected:
-        raise SystemExit(f"{out} is there already, with {found}; expected {expected}. Remove it, or give another --out")
-
-
-def collect(parts: list[Path], attributes: dict[str, object], out: Path) -> None:
+def collect(attributes: Mapping[str, object], parts: list[Path], out: Path) -> None:
     """Puts the batches into one HDF5 file, compressed, a sample a chunk."""
-    draft = out.with_name(f".{out.name}.draft")
     options = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
-    with h5py.File(draft, "w") as file:
+    with h5py.File(out, "w") as file:
         for part in parts:
             with np.load(part) as fields:
                 for key, values in fields.items():
@@ -223,11 +179,9 @@ def collect(parts: list[Path], attributes: dict[str, object], out: Path) -> None
                     file[key].resize(len(file[key]) + len(values), axis=0)
                     file[key][-len(values) :] = values
         file.attrs.update(attributes)
-    os.replace(draft, out)
 
 
 def provenance(chosen: argparse.Namespace) -> dict[str, object]:
-    packages = ("torch", "numpy", "scipy", "h5py")
     options = f" --cells {chosen.cells}" if chosen.cells else ""
     return {
         "title": "Flow around one body in a stream", "seed": chosen.seed, "done": chosen.count, "split": chosen.split,
@@ -235,9 +189,9 @@ def provenance(chosen: argparse.Namespace) -> dict[str, object]:
         "source": repr(Flow(frame=FRAME)), "frame": FRAME, "warm_up": WARM * FRAME, "spacing": 1 / PIXELS,
         "corner": [corner / PIXELS - size * share for corner, size, share
                    in zip(CORNER, Flow().size, Flow().origin, strict=True)],
-        "history": f"datasets/make_flows.py --count {chosen.count} --seed {chosen.seed} --split {chosen.split} "
-        f"--reynolds {chosen.reynolds[0]:g} {chosen.reynolds[1]:g}{options} with sciencegen {__version__}, "
-        + ", ".join(f"{package} {version(package)}" for package in packages),
+        "history": history(f"make_flows.py --count {chosen.count} --seed {chosen.seed} --split {chosen.split} "
+                           f"--reynolds {chosen.reynolds[0]:g} {chosen.reynolds[1]:g}{options}", "torch", "numpy",
+                           "scipy", "h5py"),
         "references": "https://doi.org/10.1016/j.cma.2014.09.007 https://arxiv.org/abs/2401.13171", "license": LICENCE,
     }  # fmt: skip
 

@@ -11,21 +11,17 @@ bit for bit. The card is in datasets/README.md.
 """
 
 import argparse
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 
 import h5netcdf
-import h5py
 import numpy as np
 import torch
+from batches import LICENCE, Order, history, one_by_one, samples, write
 from torch import Tensor
-from tqdm import tqdm
 
-from sciencegen import __version__
 from sciencegen.physics import (
     AdvectionDiffusion,
     HotSpots,
@@ -40,7 +36,6 @@ from sciencegen.physics.fields import generator, white
 
 BATCH = 32
 KICKS, PARAMETERS = 2, 3  # random streams of a trajectory, beside those of its start
-LICENCE = "MIT; computed with sciencegen, no measured data"
 
 
 @dataclass(frozen=True)
@@ -146,61 +141,28 @@ def main(arguments: list[str] | None = None) -> None:
     if given.samples < 1 or given.frames < 2 or given.seed < 0 or (given.grid < 8 and given.name != "lorenz-63"):
         parser.error(f"got --samples {given.samples} --frames {given.frames} --seed {given.seed} --grid {given.grid}; "
                      "expected at least 1, 2, 0 and 8")
-    out = given.out or Path(f"forecast_{given.name.replace('-', '_')}_{given.grid}.nc")
-    try:
-        make(given, out)
-    except KeyboardInterrupt:
-        raise SystemExit("interrupted; what is finished is kept, and the same command goes on from there") from None
-    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, {given.samples} trajectories of {given.frames} frames")
-
-
-def make(given: argparse.Namespace, out: Path) -> None:
-    """Writes the file, under its name only when it is complete; batches wait in a folder beside it until then."""
-    attributes = provenance(given)
-    if out.exists():
-        return check(out, attributes)
-    folder = out.with_name(f".{out.name}.{given.name}-{given.grid}-{given.frames}-{given.seed}-{given.varied}.parts")
-    folder.mkdir(parents=True, exist_ok=True)
-    ends = [(first, min(first + BATCH, given.samples)) for first in range(0, given.samples, BATCH)]
-    parts = [folder / f"{first:09d}-{last:09d}.npz" for first, last in ends]
-    with tqdm(total=given.samples, desc=given.name, unit="trajectory") as bar:
-        for (first, last), part in zip(ends, parts, strict=True):
-            if not part.exists():
-                batch(given, first, last, part)
-            bar.update(last - first)
-    collect(given, parts, attributes, out)
-    shutil.rmtree(folder)
-
-
-def check(out: Path, wanted: dict[str, object]) -> None:
-    """Leaves a file that is there as it is; raises ``SystemExit`` where it is another set."""
-    with h5py.File(out) as file:
-        found = {key: file.attrs.get(key) for key in ("name", "grid", "seed", "frames", "done", "varied")}
-    if any(value != wanted[key] for key, value in found.items()):
-        expected = {key: wanted[key] for key in found}
-        raise SystemExit(f"{out} is there already, with {found}; expected {expected}. Remove it, or give another --out")
+    order = Order(given.out or Path(f"forecast_{given.name.replace('-', '_')}_{given.grid}.nc"), given.samples, BATCH,
+                  (given.name, given.grid, given.frames, given.seed, given.varied), provenance(given),
+                  ("name", "grid", "seed", "frames", "done", "varied"), "trajectory")
+    write(order, one_by_one(partial(batch, given)), partial(collect, given, order))
 
 
 @torch.no_grad()
-def batch(given: argparse.Namespace, first: int, last: int, part: Path) -> None:
-    """Computes trajectories ``first ... last - 1`` into a file of their own."""
+def batch(given: argparse.Namespace, first: int, last: int) -> dict[str, np.ndarray]:
+    """Trajectories ``first ... last - 1``."""
     recipe = RECIPES[given.name]
     frames, own = trajectories(recipe, given.grid, given.frames, first, last, given.seed, given.varied)
     values = (recipe.quantum * (frames / recipe.quantum).round()).float().numpy()
-    draft = part.with_suffix(".draft.npz")
-    np.savez(draft, **{recipe.name: values}, **{key: value.astype("f4") for key, value in own.items()})
-    os.replace(draft, part)
+    return {recipe.name: values} | {key: value.astype("f4") for key, value in own.items()}
 
 
-def collect(given: argparse.Namespace, parts: list[Path], attributes: dict[str, object], out: Path) -> None:
+def collect(given: argparse.Namespace, order: Order, parts: list[Path], out: Path) -> None:
     """Puts the batches into one netCDF4 (HDF5) file, compressed."""
-    recipe, draft = RECIPES[given.name], out.with_name(f".{out.name}.draft")
-    axes = coordinates([*recipe.on(given.grid, given.frames).parts.values()][-1])
-    with h5netcdf.File(draft, "w") as file:
+    axes = coordinates([*RECIPES[given.name].on(given.grid, given.frames).parts.values()][-1])
+    with h5netcdf.File(out, "w") as file:
         file.dimensions = {"sample": given.samples} | {dim: len(values) for dim, values in axes.items()}
         for dim, values in axes.items():
             file.create_variable(dim, (dim,), data=values)
-        done = 0
         for part in parts:
             with np.load(part) as fields:
                 for key, values in fields.items():
@@ -209,11 +171,9 @@ def collect(given: argparse.Namespace, parts: list[Path], attributes: dict[str, 
                         own = list(axes)[len(axes) + 1 - values.ndim :]
                         file.create_variable(key, ("sample", *own), "f4", chunks=chunks,
                                              compression="gzip", compression_opts=9, shuffle=True)
-                    file[key][done : done + len(values)] = values
-            done += len(values)
-        for key, value in attributes.items():
+                    file[key][samples(part).start : samples(part).stop] = values
+        for key, value in order.attributes.items():
             file.attrs[key] = value
-    os.replace(draft, out)
 
 
 def coordinates(later: Part) -> dict[str, np.ndarray]:
@@ -223,7 +183,7 @@ def coordinates(later: Part) -> dict[str, np.ndarray]:
 
 
 def provenance(given: argparse.Namespace) -> dict[str, object]:
-    recipe, packages = RECIPES[given.name], ("torch", "numpy", "h5py", "h5netcdf")
+    recipe = RECIPES[given.name]
     system, varied = recipe.on(given.grid, given.frames), recipe.varied if given.varied else {}
     command = f"{given.name} --samples {given.samples} --frames {given.frames} --grid {given.grid} --seed {given.seed}"
     return {
@@ -231,8 +191,8 @@ def provenance(given: argparse.Namespace) -> dict[str, object]:
         "done": given.samples, "varied": int(given.varied), "source": repr(system), "frame": system.frame,
         **{key: getattr(system, key) for key in recipe.parameters if key not in varied},
         **{f"{key}_range": np.asarray(ends) for key, ends in varied.items()},
-        "history": f"datasets/make_forecast.py {command}{' --varied' if varied else ''} with sciencegen {__version__}, "
-        + ", ".join(f"{package} {version(package)}" for package in packages),
+        "history": history(f"make_forecast.py {command}{' --varied' if varied else ''}", "torch", "numpy", "h5py",
+                           "h5netcdf"),
         "references": recipe.references, "license": LICENCE,
     }  # fmt: skip
 

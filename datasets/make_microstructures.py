@@ -8,18 +8,14 @@ and ends in the same file, bit for bit. The card is in datasets/README.md.
 """
 
 import argparse
-import os
-import shutil
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 
 import h5netcdf
-import h5py
 import numpy as np
 import torch
-from tqdm import tqdm
+from batches import LICENCE, Order, history, one_by_one, write
 
-from sciencegen import __version__
 from sciencegen.physics.fields import generator
 from sciencegen.physics.microstructure import FAMILIES, Style
 
@@ -27,7 +23,6 @@ BATCH = 64
 STYLES = 7  # random stream of an image's style
 LENGTH, ASPECT = (2.0, 5.0), (1.0, 3.0)  # both uniform in their logarithm
 FRACTIONS = {"level-set": (0.25, 0.75), "grains": (0.25, 0.75), "discs": (0.15, 0.4), "spinodal": (0.32, 0.68)}
-LICENCE = "MIT; computed with sciencegen, no measured data"
 NUMBERS = {"length": "pixels", "angle": "degrees", "aspect": "1", "fraction": "1"}
 
 
@@ -67,73 +62,37 @@ def main(arguments: list[str] | None = None) -> None:
     if given.samples < 1 or given.grid < 32 or given.seed < 0:
         parser.error(f"got --samples {given.samples} --grid {given.grid} --seed {given.seed}; expected at least 1, 32 "
                      "and 0")
-    out = given.out or Path(f"microstructures_{given.grid}.h5")
-    try:
-        make(given, out)
-    except KeyboardInterrupt:
-        raise SystemExit("interrupted; what is finished is kept, and the same command goes on from there") from None
-    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, {given.samples} images of {given.grid} x {given.grid} pixels")
+    order = Order(given.out or Path(f"microstructures_{given.grid}.h5"), given.samples, BATCH,
+                  (given.grid, given.seed), provenance(given), ("name", "grid", "seed", "done"), "image")
+    write(order, one_by_one(lambda first, last: batch(first, last, given.grid, given.seed)), partial(collect, order))
 
 
-def make(given: argparse.Namespace, out: Path) -> None:
-    """Writes the file, under its name only when it is complete; batches wait in a folder beside it until then."""
-    attributes = provenance(given)
-    if out.exists():
-        return check(out, attributes)
-    folder = out.with_name(f".{out.name}.{given.grid}-{given.seed}.parts")
-    folder.mkdir(parents=True, exist_ok=True)
-    ends = [(first, min(first + BATCH, given.samples)) for first in range(0, given.samples, BATCH)]
-    parts = [folder / f"{first:09d}-{last:09d}.npz" for first, last in ends]
-    with tqdm(total=given.samples, desc="microstructures", unit="image") as bar:
-        for (first, last), part in zip(ends, parts, strict=True):
-            if not part.exists():
-                draft = part.with_suffix(".draft.npz")
-                np.savez_compressed(draft, **batch(first, last, given.grid, given.seed))
-                os.replace(draft, part)
-            bar.update(last - first)
-    collect(given, parts, attributes, out)
-    shutil.rmtree(folder)
-
-
-def check(out: Path, wanted: dict[str, object]) -> None:
-    """Leaves a file that is there as it is; raises ``SystemExit`` where it is another set."""
-    with h5py.File(out) as file:
-        found = {key: file.attrs.get(key) for key in ("name", "grid", "seed", "done")}
-    if any(value != wanted[key] for key, value in found.items()):
-        expected = {key: wanted[key] for key in found}
-        raise SystemExit(f"{out} is there already, with {found}; expected {expected}. Remove it, or give another --out")
-
-
-def collect(given: argparse.Namespace, parts: list[Path], attributes: dict[str, object], out: Path) -> None:
+def collect(order: Order, parts: list[Path], out: Path) -> None:
     """Puts the batches into one netCDF4 (HDF5) file, compressed."""
     batches = [np.load(part) for part in parts]
     found = {key: np.concatenate([one[key] for one in batches]) for key in batches[0]}
-    draft = out.with_name(f".{out.name}.draft")
-    with h5netcdf.File(draft, "w") as file:
-        file.dimensions = {"sample": given.samples, "y": given.grid, "x": given.grid}
+    with h5netcdf.File(out, "w") as file:
+        file.dimensions = dict(zip(("sample", "y", "x"), found["phase"].shape))
         for key, values in found.items():
             dims = ("sample", "y", "x")[: values.ndim]
-            chunks = (min(256, given.samples), *values.shape[1:]) if values.ndim > 1 else None
+            chunks = (min(256, order.count), *values.shape[1:]) if values.ndim > 1 else None
             made = file.create_variable(key, dims, values.dtype, chunks=chunks, compression="gzip", compression_opts=9)
             made[...] = values
             if key in NUMBERS:
                 made.attrs["units"] = NUMBERS[key]
         file["family"].attrs["flag_meanings"] = " ".join(FAMILIES)
-        for key, value in attributes.items():
+        for key, value in order.attributes.items():
             file.attrs[key] = value
-    os.replace(draft, out)
 
 
 def provenance(given: argparse.Namespace) -> dict[str, object]:
-    packages = ("torch", "numpy", "scipy", "h5py", "h5netcdf")
     return {
         "title": "Periodic two-phase microstructures with known styles", "name": "microstructures", "grid": given.grid,
         "seed": given.seed, "done": given.samples, "length_range": np.asarray(LENGTH),
         "aspect_range": np.asarray(ASPECT),
         **{f"fraction_range_{name.replace('-', '_')}": np.asarray(ends) for name, ends in FRACTIONS.items()},
-        "history": f"datasets/make_microstructures.py --samples {given.samples} --grid {given.grid} "
-        f"--seed {given.seed} with sciencegen {__version__}, "
-        + ", ".join(f"{package} {version(package)}" for package in packages),
+        "history": history(f"make_microstructures.py --samples {given.samples} --grid {given.grid} "
+                           f"--seed {given.seed}", "torch", "numpy", "scipy", "h5py", "h5netcdf"),
         "references": "https://doi.org/10.1007/978-1-4757-6355-3", "license": LICENCE,
     }  # fmt: skip
 

@@ -8,24 +8,20 @@ where it stopped when it is started again, and ends in the same file, bit for bi
 """
 
 import argparse
-import os
-import shutil
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 
 import h5netcdf
 import h5py
 import numpy as np
 import torch
-from tqdm import tqdm
+from batches import LICENCE, Order, history, one_by_one, samples, write
 
-from sciencegen import __version__
 from sciencegen.physics import NBody
 
 BATCH = 500
 CHUNK = 100
 SYSTEM = NBody()
-LICENCE = "MIT; computed with sciencegen, no measured data"
 REFERENCES = "https://arxiv.org/abs/2401.13171 https://www.pymunk.org"
 FEATURES = ("x", "y", "vx", "vy")
 
@@ -42,59 +38,27 @@ def main(arguments: list[str] | None = None) -> None:
     if min(given.bodies, given.count, given.frames) < 1 or given.seed < 0:
         parser.error(f"got --bodies {given.bodies} --count {given.count} --frames {given.frames} --seed {given.seed}; "
                      "expected at least 1, 1, 1 and 0")
-    out = given.out or Path(f"nbody_{given.bodies}.h5")
+    law = "separate" if given.separate else "published"
+    order = Order(given.out or Path(f"nbody_{given.bodies}.h5"), given.count, BATCH,
+                  (given.bodies, given.frames, given.seed, law), provenance(given),
+                  ("bodies", "frames", "seed", "starts", "done"), "simulation")
     try:
-        make(given, out)
-    except KeyboardInterrupt:
-        raise SystemExit("interrupted; what is finished is kept, and the same command goes on from there") from None
+        write(order, one_by_one(partial(batch, given)), partial(collect, given, order))
     except ValueError as error:
         raise SystemExit(f"error: {error}") from error
-    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, {given.count} simulations")
 
 
-def make(given: argparse.Namespace, out: Path) -> None:
-    """Writes the file, under its name only when it is complete; batches wait in a folder beside it until then."""
-    attributes = provenance(given)
-    if out.exists():
-        return check(out, attributes)
-    law = "separate" if given.separate else "published"
-    folder = out.with_name(f".{out.name}.{given.bodies}-{given.frames}-{given.seed}-{law}.parts")
-    folder.mkdir(parents=True, exist_ok=True)
-    ends = [(first, min(first + BATCH, given.count)) for first in range(0, given.count, BATCH)]
-    parts = [folder / f"{first:09d}-{last:09d}.npy" for first, last in ends]
-    with tqdm(total=given.count, desc=f"{given.bodies} bodies", unit="simulation") as bar:
-        for (first, last), part in zip(ends, parts, strict=True):
-            if not part.exists():
-                batch(given, first, last, part)
-            bar.update(last - first)
-    collect(given, parts, attributes, out)
-    shutil.rmtree(folder)
-
-
-def check(out: Path, wanted: dict[str, object]) -> None:
-    """Leaves a file that is there as it is; raises ``SystemExit`` where it is another set."""
-    with h5py.File(out) as file:
-        found = {key: file.attrs.get(key) for key in ("bodies", "frames", "seed", "starts", "done")}
-    if any(value != wanted[key] for key, value in found.items()):
-        expected = {key: wanted[key] for key in found}
-        raise SystemExit(f"{out} is there already, with {found}; expected {expected}. Remove it, or give another --out")
-
-
-def batch(given: argparse.Namespace, first: int, last: int, part: Path) -> None:
-    """Computes simulations ``first ... last - 1`` into a file of their own."""
+@torch.no_grad()
+def batch(given: argparse.Namespace, first: int, last: int) -> dict[str, np.ndarray]:
+    """Simulations ``first ... last - 1``."""
     starts = SYSTEM.starts(given.bodies, last - first, given.seed, first, given.separate)
-    with torch.no_grad():
-        paths = SYSTEM.solve(starts, given.frames).float().numpy()
-    draft = part.with_suffix(".draft.npy")
-    np.save(draft, paths)
-    os.replace(draft, part)
+    return {"trajectory": SYSTEM.solve(starts, given.frames).float().numpy()}
 
 
-def collect(given: argparse.Namespace, parts: list[Path], attributes: dict[str, object], out: Path) -> None:
+def collect(given: argparse.Namespace, order: Order, parts: list[Path], out: Path) -> None:
     """Puts the batches into one netCDF4 (HDF5) file."""
-    draft, done = out.with_name(f".{out.name}.draft"), 0
     sizes = {"sample": given.count, "time": given.frames, "body": given.bodies, "feature": len(FEATURES)}
-    with h5netcdf.File(draft, "w") as file:
+    with h5netcdf.File(out, "w") as file:
         file.dimensions = sizes
         file.create_variable("time", ("time",), data=np.arange(given.frames) * SYSTEM.steps * SYSTEM.step)
         file["time"].attrs["units"] = "s"
@@ -103,23 +67,19 @@ def collect(given: argparse.Namespace, parts: list[Path], attributes: dict[str, 
         paths = file.create_variable("trajectory", tuple(sizes), "f4", chunks=chunks, compression="gzip", shuffle=True)
         paths.attrs["long_name"] = "x, y in lengths of the box, vx, vy in lengths of the box per second"
         for part in parts:
-            values = np.load(part)
-            paths[done : done + len(values)] = values
-            done += len(values)
-        for key, value in attributes.items():
+            with np.load(part) as fields:
+                paths[samples(part).start : samples(part).stop] = fields["trajectory"]
+        for key, value in order.attributes.items():
             file.attrs[key] = value
-    os.replace(draft, out)
 
 
 def provenance(given: argparse.Namespace) -> dict[str, object]:
-    packages = ("torch", "numpy", "h5py", "h5netcdf")
     separate = " --separate" if given.separate else ""
     return {
         "title": f"{given.bodies} discs in a box", "bodies": given.bodies, "frames": given.frames, "seed": given.seed,
         "starts": "separate" if given.separate else "published", "done": given.count, "source": repr(SYSTEM),
-        "history": f"datasets/make_nbody.py --bodies {given.bodies} --count {given.count} --frames {given.frames} "
-        f"--seed {given.seed}{separate} with sciencegen {__version__}, "
-        + ", ".join(f"{package} {version(package)}" for package in packages),
+        "history": history(f"make_nbody.py --bodies {given.bodies} --count {given.count} --frames {given.frames} "
+                           f"--seed {given.seed}{separate}", "torch", "numpy", "h5py", "h5netcdf"),
         "references": REFERENCES, "license": LICENCE,
     }  # fmt: skip
 

@@ -10,25 +10,21 @@ are PDEBench's; the card in datasets/README.md says which set has which, and wha
 
 import argparse
 import dataclasses
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 import torch
+from batches import LICENCE, Order, history, one_by_one, write
 from torch import Tensor
-from tqdm import tqdm
 
-from sciencegen import __version__
 from sciencegen.physics import Heat, LogWells, System, resolve
 from sciencegen.physics.fields import white
 
 BATCH = 64
-LICENCE = "MIT; computed with sciencegen, no measured data"
 NEURAL = "https://arxiv.org/abs/2010.08895 https://arxiv.org/abs/2406.17763"
 SCORE, INFORMED = "https://arxiv.org/abs/2301.10250", "https://arxiv.org/abs/2403.14404"
 
@@ -91,54 +87,23 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if given.grid < 4 or given.count < 1 or given.seed < 0:
         parser.error(f"got --grid {given.grid} --count {given.count} --seed {given.seed}; expected at least 4, 1 and 0")
-    out = given.out or Path(f"pde_{given.name.replace('-', '_')}_{given.grid}.h5")
-    try:
-        make(given.name, given.grid, given.count, given.seed, out)
-    except KeyboardInterrupt:
-        raise SystemExit("interrupted; what is finished is kept, and the same command goes on from there") from None
-    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, {given.count} samples")
+    recipe, system = RECIPES[given.name], system_of(given.name, given.grid)
+    order = Order(given.out or Path(f"pde_{given.name.replace('-', '_')}_{given.grid}.h5"), given.count, BATCH,
+                  (given.name, given.grid, given.seed), provenance(given, recipe, system),
+                  ("name", "grid", "seed", "done"))
+    write(order, one_by_one(partial(batch, recipe, system, given.seed)),
+          partial(collect, coordinates(system), order.attributes))
 
 
-def make(name: str, grid: int, count: int, seed: int, out: Path) -> None:
-    """Writes the file, under its name only when it is complete; batches wait in a folder beside it until then."""
-    recipe, system = RECIPES[name], system_of(name, grid)
-    attributes = provenance(name, recipe, system, grid, count, seed)
-    if out.exists():
-        return check(out, attributes)
-    folder = out.with_name(f".{out.name}.{name}-{grid}-{seed}.parts")
-    folder.mkdir(parents=True, exist_ok=True)
-    ends = [(first, min(first + BATCH, count)) for first in range(0, count, BATCH)]
-    parts = [folder / f"{first:09d}-{last:09d}.npz" for first, last in ends]
-    with tqdm(total=count, desc=name, unit="sample") as bar:
-        for (first, last), part in zip(ends, parts, strict=True):
-            if not part.exists():
-                batch(recipe, system, first, last, seed, part)
-            bar.update(last - first)
-    collect(coordinates(system), parts, attributes, out)
-    shutil.rmtree(folder)
-
-
-def check(out: Path, wanted: dict[str, object]) -> None:
-    """Leaves a file that is there as it is; raises ``SystemExit`` where it is another set."""
-    with h5py.File(out) as file:
-        found = {key: file.attrs.get(key) for key in ("name", "grid", "seed", "done")}
-    if any(value != wanted[key] for key, value in found.items()):
-        expected = {key: wanted[key] for key in found}
-        raise SystemExit(f"{out} is there already, with {found}; expected {expected}. Remove it, or give another --out")
-
-
-def batch(recipe: Recipe, system: System, first: int, last: int, seed: int, part: Path) -> None:
-    """Computes samples ``first ... last - 1`` into a file of their own."""
+def batch(recipe: Recipe, system: System, seed: int, first: int, last: int) -> dict[str, np.ndarray]:
+    """Samples ``first ... last - 1``."""
     fields = layout(recipe, *pairs(system, last - first, seed, first))
-    draft = part.with_suffix(".draft.npz")
-    np.savez(draft, **{key: value.float().numpy() for key, value in fields.items()})
-    os.replace(draft, part)
+    return {key: value.float().numpy() for key, value in fields.items()}
 
 
-def collect(axes: dict[str, np.ndarray], parts: list[Path], attributes: dict[str, object], out: Path) -> None:
+def collect(axes: Mapping[str, np.ndarray], attributes: Mapping[str, object], parts: list[Path], out: Path) -> None:
     """Puts the batches into one HDF5 file, compressed."""
-    draft = out.with_name(f".{out.name}.draft")
-    with h5py.File(draft, "w") as file:
+    with h5py.File(out, "w") as file:
         for part in parts:
             with np.load(part) as fields:
                 for key, values in fields.items():
@@ -146,7 +111,6 @@ def collect(axes: dict[str, np.ndarray], parts: list[Path], attributes: dict[str
         for key, values in axes.items():
             file.create_dataset(key, data=values)
         file.attrs.update(attributes)
-    os.replace(draft, out)
 
 
 def _append(file: h5py.File, key: str, values: np.ndarray) -> None:
@@ -168,13 +132,13 @@ def coordinates(system: System) -> dict[str, np.ndarray]:
     return found
 
 
-def provenance(name: str, recipe: Recipe, system: System, grid: int, count: int, seed: int) -> dict[str, object]:
-    packages = ("torch", "numpy", "scipy", "h5py")
+def provenance(given: argparse.Namespace, recipe: Recipe, system: System) -> dict[str, object]:
+    command = f"make_pde.py {given.name} --grid {given.grid} --count {given.count} --seed {given.seed}"
     return {
-        "name": name, "grid": grid, "seed": seed, "done": count, "title": recipe.title, "source": repr(system),
+        "name": given.name, "grid": given.grid, "seed": given.seed, "done": given.count, "title": recipe.title,
+        "source": repr(system),
         **{key: getattr(system, attribute) for key, attribute in recipe.parameters.items()},
-        "history": f"datasets/make_pde.py {name} --grid {grid} --count {count} --seed {seed} with "
-        f"sciencegen {__version__}, " + ", ".join(f"{package} {version(package)}" for package in packages),
+        "history": history(command, "torch", "numpy", "scipy", "h5py"),
         "references": recipe.references, "license": LICENCE,
     }  # fmt: skip
 

@@ -1,12 +1,12 @@
 """Flows around one body: what a file holds, however it was made, failures as data; and the shipped set."""
 
-import importlib.util
 import os
 import signal
 import sys
 from pathlib import Path
 
 import h5py
+import make_flows
 import numpy as np
 import pytest
 import torch
@@ -15,10 +15,6 @@ from oracles import close
 from sciencegen.physics import Flow, Outline, window_forces
 
 FOLDER = Path(__file__).parents[1] / "datasets"
-# By its path: a package that is called `datasets` may be installed.
-SPEC = importlib.util.spec_from_file_location("make_flows", FOLDER / "make_flows.py")
-make_flows = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(make_flows)
 SHIPPED = FOLDER / "flows_test.h5"
 SHAPES = {
     "flow": (3, 64, 64), "distance": (64, 64), "force": (2,), "history": (2,), "outline": (201, 2), "status": (),

@@ -1,10 +1,10 @@
 """Sets of trajectories: what the systems make, the same however they are made, never half-written; the shipped ones."""
 
-import importlib.util
 import math
 from pathlib import Path
 
 import h5py
+import make_forecast
 import numpy as np
 import pytest
 import torch
@@ -15,10 +15,6 @@ from sciencegen.physics import AdvectionDiffusion, KuramotoSivashinsky
 from sciencegen.states import States
 
 FOLDER = Path(__file__).parents[1] / "datasets"
-# By its path: a package that is called `datasets` may be installed.
-SPEC = importlib.util.spec_from_file_location("make_forecast", FOLDER / "make_forecast.py")
-make_forecast = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(make_forecast)
 CARD = (FOLDER / "README.md").read_text()
 SHIPPED = sorted(FOLDER.glob("forecast_*.nc"))
 

@@ -1,9 +1,9 @@
 """The set of microstructures: the same however it is made, never half-written; the shipped one."""
 
-import importlib.util
 from pathlib import Path
 
 import h5py
+import make_microstructures
 import pytest
 import torch
 
@@ -13,10 +13,6 @@ from sciencegen.studies.microstructure.prior import Crops, decoded, encoded, pri
 
 FOLDER = Path(__file__).parents[1] / "datasets"
 SHIPPED = FOLDER / "microstructures_64.h5"
-# By its path: a package that is called `datasets` may be installed.
-SPEC = importlib.util.spec_from_file_location("make_microstructures", FOLDER / "make_microstructures.py")
-make_microstructures = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(make_microstructures)
 
 
 def make(out: Path, samples: int = 6, seed: int = 3) -> bytes:

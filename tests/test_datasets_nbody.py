@@ -1,10 +1,10 @@
 """Sets of trajectories: the same bits however they are made, never half-written, read by `io`; the shipped one."""
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
 import h5py
+import make_nbody
 import numpy as np
 import pytest
 import torch
@@ -13,10 +13,6 @@ from sciencegen import io
 from sciencegen.physics import NBody
 
 FOLDER = Path(__file__).parents[1] / "datasets"
-# By its path: a package that is called `datasets` may be installed.
-SPEC = importlib.util.spec_from_file_location("make_nbody", FOLDER / "make_nbody.py")
-make_nbody = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(make_nbody)
 SHIPPED = FOLDER / "nbody_2.h5"
 
 

@@ -1,9 +1,9 @@
 """Sets of pairs: PDEBench's layouts, the same bits however they are made, never half-written; and the shipped ones."""
 
-import importlib.util
 from pathlib import Path
 
 import h5py
+import make_pde
 import numpy as np
 import pytest
 import torch
@@ -11,10 +11,6 @@ import torch
 from sciencegen.physics import SYSTEMS, Darcy, Heat
 
 FOLDER = Path(__file__).parents[1] / "datasets"
-# By its path: a package that is called `datasets` may be installed.
-SPEC = importlib.util.spec_from_file_location("make_pde", FOLDER / "make_pde.py")
-make_pde = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(make_pde)
 CARD = (FOLDER / "README.md").read_text()
 STATIC, EVOLVING = ["poisson", "helmholtz", "darcy", "channels", "wells"], ["heat", "burgers", "navier-stokes"]
 FIELD = {"heat": "temperature", "burgers": "tensor", "navier-stokes": "vorticity"}
