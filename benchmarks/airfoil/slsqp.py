@@ -21,7 +21,6 @@ from .row import MANY, Collection, Spent, flow_shortfall, shape_shortfall
 ANGLE = 2.0  # degrees, the unit of the variables that are angles
 LIFT = 0.1  # the unit of the lift's equality constraint
 LIMITS = (-8.0, 16.0)
-STRIDE = 1e-6  # of the differences, in units of the variables: NeuralFoil computes in float64 here
 
 
 def evaluations(study: AirfoilStudy) -> float:
@@ -34,10 +33,9 @@ class MultiStart:
     """SLSQP over 18 shape numbers and K angles, from random training airfoils, several searches at a time.
 
     Lift is an equality constraint at each point, a requirement an inequality, log mean drag the objective (borne with
-    the requirements' slack): one evaluation of K rows an iterate, cached for values and gradients. Gradients are
-    differences of ``18 + K`` more airfoils and not counted; all searches share a batch, which takes a twentieth of the
-    time of one after the other with automatic derivatives. An end point is returned whatever it is, the runs that the
-    budget cuts off are not. "A Software Package for Sequential Quadratic Programming" (Kraft, 1988), through SciPy.
+    the requirements' slack): one evaluation of K rows an iterate, its gradients by automatic derivatives; all searches
+    share a batch. The end of a search is returned whatever it is, and where the budget cuts it off the last airfoil it
+    came to. "A Software Package for Sequential Quadratic Programming" (Kraft, 1988), through SciPy.
 
     Arguments:
         slack: False does without the requirements' slack and minimises drag itself, the naive way.
@@ -72,8 +70,10 @@ class MultiStart:
         together = Together(lambda rows: evaluated(study, scale, rows), self.searches)
 
         def search(first: int) -> None:
-            with together, suppress(Spent):
+            with together:
                 for number in range(first, len(order), self.searches):
+                    if self.clock(study) > budget:
+                        break
                     at = torch.cat([start.shape[order[number]], start.at.alpha[order[number]].clamp(*LIMITS)])
                     n_crit = self.margins[number % len(self.margins)]
                     flow = Flow(study, lambda: self.clock(study) > budget, lambda rows: together(first, rows), n_crit)
@@ -90,8 +90,10 @@ class MultiStart:
         constraints = [{"type": kind, "fun": lambda x, at=at: flow.values(x)[at],
                         "jac": lambda x, at=at: flow.slopes(x)[at]} for kind, at in parts.items()]
         options = {"maxiter": self.iterations, "ftol": self.precision}
-        return minimize(lambda x: flow.values(x)[0], first, jac=lambda x: flow.slopes(x)[0], bounds=bounds,
-                        constraints=constraints, method="SLSQP", options=options).x
+        with suppress(Spent):
+            return minimize(lambda x: flow.values(x)[0], first, jac=lambda x: flow.slopes(x)[0], bounds=bounds,
+                            constraints=constraints, method="SLSQP", options=options).x
+        return flow.last if len(flow.last) else first
 
     def _bounds(self, shapes: Tensor, scale: Tensor, points: int) -> Bounds:
         low, high = (torch.cat([end, torch.full((points,), angle)]).double() / scale
@@ -143,7 +145,7 @@ class Flow:
 
     Arguments:
         spent: whether the budget is; then an evaluation raises :class:`Spent`.
-        evaluate: ``(n, 19 + K) -> (n, 6 + 4 K)``, of variables with ``n_crit`` behind them (:func:`evaluated`).
+        evaluate: ``(n, 19 + K) -> (n, 6 + 4 K, 19 + K)``, of variables with ``n_crit`` behind them (:func:`evaluated`).
         n_crit: critical amplification.
     """
 
@@ -153,40 +155,61 @@ class Flow:
     n_crit: float = 9.0
     last: np.ndarray = field(default_factory=lambda: np.zeros(0))
     found: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    jacobian: np.ndarray | None = None
 
     def values(self, x: np.ndarray) -> np.ndarray:
         """``(6 + 4 K,)`` at ``x (18 + K,)``; the same ``x`` is evaluated once."""
+        return self._at(x)[:, 0]
+
+    def slopes(self, x: np.ndarray) -> np.ndarray:
+        """``(6 + 4 K, 18 + K)`` at ``x``."""
+        # SciPy 1.17 reads Jacobians row by row whatever their order in memory
+        return np.ascontiguousarray(self._at(x)[:, 1:])
+
+    def _at(self, x: np.ndarray) -> np.ndarray:
         if not np.array_equal(x, self.last):
             if self.spent():
                 raise Spent
-            self.last, self.jacobian = x.copy(), None
+            self.last = x.copy()
             self.found = self.evaluate(np.append(x, self.n_crit)[None])[0]
             self.study.aero.rows += len(self.study.points)
         return self.found
 
-    def slopes(self, x: np.ndarray) -> np.ndarray:
-        """``(6 + 4 K, 18 + K)`` at ``x``."""
-        base = self.values(x)
-        if self.jacobian is None:
-            near = np.append(x, self.n_crit) + STRIDE * np.eye(len(x), len(x) + 1)
-            # SciPy 1.17 reads Jacobians row by row whatever their order in memory
-            self.jacobian = np.ascontiguousarray((self.evaluate(near) - base).T / STRIDE)
-        return self.jacobian
 
-
-@torch.no_grad()
 def evaluated(study: AirfoilStudy, scale: Tensor, rows: np.ndarray) -> np.ndarray:
-    """What :class:`Flow` holds, ``(n, 6 + 4 K)``, at ``rows (n, 19 + K)``; not counted."""
+    """What :class:`Flow` holds and behind it its slopes, ``(n, 6 + 4 K, 19 + K)``, at ``rows (n, 19 + K)``; uncounted.
+
+    A point's flow has six numbers, each differentiated once for all rows and points; what is made of them is cheap.
+    """
     at, n_crit = torch.as_tensor(rows[:, :-1]) * scale, torch.as_tensor(rows[:, -1:])
-    shape, alpha = at[:, :18], at[:, 18:]
+    points = len(study.points)
+    inner, own = _flow(study, at[:, :18], at[:, 18:], n_crit)
+
+    def outer(flow: Tensor, shape: Tensor) -> Tensor:
+        cl, log_cd, cm, sure, lift_slope, slope = flow.unbind(-1)
+        cd = study.requirements.borne(log_cd, slope).exp()
+        fun = torch.log(study.objective(shape=shape, cd=cd, cm=cm, confidence=sure))
+        margins = [shape_shortfall(study, shape), flow_shortfall(study, cm, sure, lift_slope)]
+        return torch.cat([fun[None], (cl - study.lifts) / LIFT, *margins])
+
+    values = torch.vmap(outer)(inner, at[:, :18])
+    by_flow, by_shape = torch.vmap(torch.func.jacrev(outer, (0, 1)))(inner, at[:, :18])
+    slopes = torch.zeros(*values.shape, 18 + points, dtype=values.dtype)
+    slopes[..., :18] = by_shape + torch.einsum("nmkf,nkfs->nms", by_flow, own[..., :18])
+    slopes[..., 18:] = torch.einsum("nmkf,nkf->nmk", by_flow, own[..., 18])
+    return torch.cat([values[..., None], slopes * scale], dim=-1).numpy()
+
+
+def _flow(study: AirfoilStudy, shape: Tensor, alpha: Tensor, n_crit: Tensor) -> tuple[Tensor, Tensor]:
+    """Lift, log drag, moment, confidence, slopes of lift and log drag ``(n, K, 6)``; by shape and angle: ``19`` more."""
+    body = shape[:, None].repeat(1, alpha.shape[1], 1).requires_grad_()
+    angle = alpha.clone().requires_grad_()
 
     def flow(angle: Tensor) -> tuple[Tensor, ...]:
-        out = study.aero.aero(shape[:, None], angle, study.reynolds.double(), n_crit)
+        out = study.aero.aero(body, angle, study.reynolds.double(), n_crit)
         return out.cl, out.log_cd, out.cm, out.confidence
 
-    (cl, log_cd, cm, sure), (lift_slope, slope, *_) = torch.func.jvp(flow, (alpha,), (torch.ones_like(alpha),))
-    cd = study.requirements.borne(log_cd, slope).exp()
-    fun = torch.log(study.objective(shape=shape, cd=cd, cm=cm, confidence=sure))
-    margins = [shape_shortfall(study, shape), flow_shortfall(study, cm, sure, lift_slope)]
-    return torch.cat([fun[:, None], (cl - study.lifts) / LIFT, *margins], dim=-1).numpy()
+    values, tangents = torch.func.jvp(flow, (angle,), (torch.ones_like(angle),))
+    found = torch.stack([*values, *tangents[:2]], dim=-1)
+    each = torch.eye(6, dtype=found.dtype)[:, None, None].expand(6, *found.shape)
+    slopes = torch.autograd.grad(found, (body, angle), each, is_grads_batched=True)
+    return found.detach(), torch.cat([slopes[0], slopes[1][..., None]], dim=-1).permute(1, 2, 0, 3)
