@@ -200,7 +200,7 @@ def evaluated(study: AirfoilStudy, scale: Tensor, rows: np.ndarray) -> np.ndarra
 
 
 def _flow(study: AirfoilStudy, shape: Tensor, alpha: Tensor, n_crit: Tensor) -> tuple[Tensor, Tensor]:
-    """Lift, log drag, moment, confidence, slopes of lift and log drag ``(n, K, 6)``; by shape and angle: ``19`` more."""
+    """Lift, log drag, moment, confidence, slopes of lift and log drag ``(n, K, 6)``, and their slopes ``(.., 19)``."""
     body = shape[:, None].repeat(1, alpha.shape[1], 1).requires_grad_()
     angle = alpha.clone().requires_grad_()
 

@@ -2,8 +2,10 @@ r"""The choice of designs: what XFOIL confirms, and of that a portfolio of desig
 
 A network that judges the designs which it led to believes in its own mistakes. XFOIL shares its physics and not its
 fit. A design is *verified* where XFOIL carries every lift, and *confirmed* where that costs little more than promised.
-Of the two opinions on a confirmed one the worse counts, as a design that owes its rank to one of them owes it to its
-mistakes. Of those near the least ten are chosen one after the other, each farthest from those before:
+XFOIL is asked for few designs at a time: what it said of those corrects the network's drag of the others
+(:mod:`.correction`), and by that the next are chosen. Of the two opinions on a confirmed design, XFOIL's and the
+corrected one, the worse counts, as a design that owes its rank to one of them owes it to its mistakes. Of those near
+the least ten are chosen one after the other, each farthest from those before:
 
 .. math:: i_1 = \arg\min_i f_i, \qquad i_{k+1} = \arg\max_{i:\, f_i \le (1 + \epsilon) f_{i_1}} \;
           \min_{j \le k} \; \lvert y_i - y_{i_j} \rvert ,
@@ -14,6 +16,7 @@ the maximum intercluster distance" (Gonzalez, 1985), https://doi.org/10.1016/030
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +25,7 @@ import xarray
 
 from ...airfoil import cst
 from ...solvers.at_lift import VALUES, verify
+from .correction import carried
 
 if TYPE_CHECKING:
     from .study import AirfoilStudy
@@ -31,42 +35,57 @@ __all__ = ["WITHIN", "confirm", "distances", "portfolio"]
 WITHIN = 0.03  # of the least objective: what is as good
 EXCESS = 0.05  # over what was promised: what is confirmed
 CANDIDATES = 3  # times as many as are to be confirmed are asked for, so that there is a choice
+FEARED = 1.2  # times as much drag of a lift that XFOIL does not carry, when the next designs are chosen
 NOT_ASKED, REFUTED = 1000.0, 2000.0  # places behind those that are confirmed
 
 
 def confirm(study: AirfoilStudy, samples: xarray.Dataset, best: int, progress: bool = True) -> xarray.Dataset:
-    """XFOIL's word on the designs of least objective, and on more of them until ``best`` are confirmed.
+    """XFOIL's word on designs that promise least, ``best`` of them at a time, until as many are confirmed.
 
-    Of designs refined with several margins (``n_crit``) the best of each are asked for in turn.
+    Of designs refined with several margins (``n_crit``) the best of each are asked for in turn to begin with.
 
     ``xfoil_cl, xfoil_cd, xfoil_cm, xfoil_alpha, xfoil_status (sample, point)`` and ``xfoil_fun (sample,)``, the
     objective with XFOIL's drag and moment and the referee's confidence: NaN where XFOIL has no answer or was not asked.
+    ``promised (sample,)`` is the objective with the drag that is corrected by what XFOIL said of the other designs.
     ``confirmed (sample,)`` says which designs it confirms; ``place (sample,)`` orders them: the portfolio, the other
     confirmed ones, those not asked for, those refuted. The attribute ``message`` of ``xfoil_cd`` says it in words.
     """
-    size, order, points = samples.sizes["sample"], _order(samples), len(study.points)
-    values, status = np.full((len(VALUES), size, points), np.nan), np.full((size, points), "", dtype=object)
-    fun, asked, message, wanted = np.full(size, np.nan), 0, "", CANDIDATES * best
-    while asked < size and (asked < wanted or _confirmed(samples, fun).sum() < best):
-        rows = order[asked: max(wanted, asked + best)]
-        found = verify(*(torch.tensor(samples[k].values[rows]) for k in ("shape", "alpha")), study.points,
-                       progress=progress)
-        values[:, rows], status[rows] = np.stack([found[name].values for name in VALUES]), found["status"].values
-        fun[rows], asked = _objective(study, samples.isel(sample=rows), found), asked + len(rows)
-        message = str(found.attrs["message"])
-        if (found["status"] == "missing").any():
-            break
+    shape, (said, asked, message) = samples["shape"].values, _asked(study, samples, best, progress)
+    fun, promised = _objective(study, samples, said), _promised(study, samples, said["cd"])
     sure = _confirmed(samples, fun)
-    place = np.where((status == "").all(-1), NOT_ASKED, REFUTED)
-    worse = np.where(sure, np.maximum(fun, samples["fun"].values), np.nan)
-    chosen = portfolio(worse, samples["shape"].values, best)
+    worse = np.where(sure, np.maximum(fun, promised), np.nan)
+    chosen = portfolio(worse, shape, best)
     rest = np.setdiff1d(np.flatnonzero(sure), chosen)
+    place = np.where(asked, REFUTED, NOT_ASKED)
     place[[*chosen, *rest[worse[rest].argsort()]]] = np.arange(len(chosen) + len(rest))
     if np.isfinite(fun).any():
-        message = _words(asked, np.isfinite(fun).sum(), sure.sum(), samples["shape"].values[chosen])
-    told = {f"xfoil_{k}": (("sample", "point"), v, {"message": message}) for k, v in zip(VALUES, values)}
-    return xarray.Dataset({**told, "xfoil_status": (("sample", "point"), status), "xfoil_fun": ("sample", fun),
+        message = _words(samples, asked, fun, promised, chosen)
+    told = {f"xfoil_{k}": (("sample", "point"), v, {"message": message}) for k, v in said.items()}
+    return xarray.Dataset({**told, "xfoil_fun": ("sample", fun), "promised": ("sample", promised),
                            "confirmed": ("sample", sure), "place": ("sample", place)})
+
+
+def _asked(study: AirfoilStudy, samples: xarray.Dataset, best: int, progress: bool
+           ) -> tuple[dict[str, np.ndarray], np.ndarray, str]:
+    """XFOIL's answers by name ``(N, K)``, which designs it was asked for ``(N,)``, and its last message."""
+    size, rows = samples.sizes["sample"], _order(samples)[:best]
+    asked, message = np.zeros(size, dtype=bool), ""
+    said = {k: np.full((size, len(study.points)), np.nan) for k in VALUES}
+    said["status"] = np.full((size, len(study.points)), "", dtype=object)
+    while len(rows):
+        found = verify(*(torch.tensor(samples[k].values[rows]) for k in ("shape", "alpha")), study.points,
+                       progress=progress)
+        for name, values in said.items():
+            values[rows] = found[name].values
+        asked[rows], message = True, str(found.attrs["message"])
+        sure = _confirmed(samples, _objective(study, samples, said))
+        enough = asked.sum() >= CANDIDATES * best and sure.sum() >= best
+        if enough or (found["status"] == "missing").any():
+            break
+        feared = np.where(asked[:, None] & np.isnan(said["cd"]), FEARED * samples["cd"].values, said["cd"])
+        left = np.where(asked, np.nan, _promised(study, samples, feared))
+        rows = portfolio(left, samples["shape"].values, best)
+    return said, asked, message
 
 
 def portfolio(fun: np.ndarray, shape: np.ndarray, count: int) -> np.ndarray:
@@ -97,10 +116,17 @@ def _order(samples: xarray.Dataset) -> np.ndarray:
     return np.lexsort([fun, turn])
 
 
-def _objective(study: AirfoilStudy, samples: xarray.Dataset, found: xarray.Dataset) -> np.ndarray:
-    """``(N,)``: the objective by the program."""
+def _promised(study: AirfoilStudy, samples: xarray.Dataset, cd: np.ndarray) -> np.ndarray:
+    """``(N,)``: the objective with the network's drag, corrected by what ``cd (N, K)`` says of the other designs."""
+    own = samples["cd"].values
+    right = own * np.exp(carried(np.log(cd / own), distances(samples["shape"].values)))
+    return _objective(study, samples, {"cd": right, "cm": samples["cm"].values})
+
+
+def _objective(study: AirfoilStudy, samples: xarray.Dataset, found: Mapping[str, np.ndarray]) -> np.ndarray:
+    """``(N,)``: the objective with drag and moment ``(N, K)`` as ``found``."""
     shape, sure = (torch.tensor(samples[k].values) for k in ("shape", "confidence"))
-    cd, cm = (torch.tensor(found[k].values).to(shape) for k in ("cd", "cm"))
+    cd, cm = (torch.tensor(found[k]).to(shape) for k in ("cd", "cm"))
     return study.objective(shape=shape, cd=cd, cm=cm, confidence=sure).numpy()
 
 
@@ -108,11 +134,14 @@ def _confirmed(samples: xarray.Dataset, fun: np.ndarray) -> np.ndarray:
     return fun <= (1 + EXCESS) * samples["fun"].values  # False for NaN
 
 
-def _words(asked: int, verified: int, confirmed: int, chosen: np.ndarray) -> str:
-    apart = distances(chosen)
-    told = (f"{asked} designs asked for, {verified} verified at every operating point, {confirmed} of these with at "
-            f"most {100 * EXCESS:.0f} % more than promised")
+def _words(samples: xarray.Dataset, asked: np.ndarray, fun: np.ndarray, promised: np.ndarray, chosen: np.ndarray
+           ) -> str:
+    apart, seen, sure = distances(samples["shape"].values[chosen]), np.isfinite(fun), _confirmed(samples, fun)
+    told = (f"{asked.sum()} designs asked for, {seen.sum()} verified at every operating point, {sure.sum()} of these "
+            f"with at most {100 * EXCESS:.0f} % more than promised")
     if len(chosen) < 2:
         return told
+    gap = np.abs(fun / promised - 1)[chosen].mean()
     mean = apart.sum() / (len(chosen) * (len(chosen) - 1))
-    return f"{told}; the first {len(chosen)} are {1e4 * mean:.0f}e-4 chords apart in the mean"
+    return (f"{told}; the first {len(chosen)} are {1e4 * mean:.0f}e-4 chords apart in the mean, and cost within "
+            f"{100 * gap:.1f} % of what NeuralFoil says when corrected by the others")

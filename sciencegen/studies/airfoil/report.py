@@ -32,6 +32,7 @@ LABELS = {
     "confidence": ("NeuralFoil's confidence", "1"), "lift_slope": ("slope of the lift over the angle", "1/degree"),
     "target_cl": ("lift coefficient that is asked for", "1"), "reynolds": ("Reynolds number of the chord", "1"),
     "xfoil_fun": ("objective with XFOIL's drag and moment", "1"), "xfoil_status": ("how XFOIL ended", ""),
+    "promised": ("objective with drag corrected by what XFOIL said of the other designs", "1"),
     "verified": ("whether XFOIL confirms the design at every point", ""),
 }
 CAPTION = ("The best designs and their polars, one colour a Reynolds number; how far the samples differ; and their "
