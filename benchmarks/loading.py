@@ -38,7 +38,7 @@ from sciencegen.nets import suited
 from sciencegen.states import States
 
 from .common import arguments, facts, output, write_json
-from .common.record import publish
+from .common.record import Line, publish
 
 ROOT = Path(__file__).parents[1]
 BAR, SPEED, MEMORY = 0.7, 0.9, 2.0
@@ -153,11 +153,11 @@ def larger(folder: Path, gigabytes: float, repeats: int, threads: int) -> dict[s
 
 
 def training_table(row: dict[str, float]) -> Table:
-    shown = Table("file, GB", "rows", "statistics, s", "steps/s, file", "steps/s, memory", "ratio", "memory, GB",
-                  title=f"training from a file: bars {SPEED} and {MEMORY:g} GB")
-    shown.add_row(f"{row['gigabytes']:.2f}", str(row["rows"]), f"{row['statistics_s']:.0f}",
-                  f"{row['file_steps_s']:.2f}", f"{row['memory_steps_s']:.2f}", f"{row['ratio']:.3f}",
-                  f"{row['memory_GB']:.2f}")
+    title = f"training from a file of {row['gigabytes']:.2f} GB: bars {SPEED} of the rows in memory, {MEMORY:g} GB"
+    shown = Table("row", "n", "steps/s", "ratio", "statistics, s", "memory, GB", title=title)
+    shown.add_row("States", str(row["rows"]), f"{row['file_steps_s']:.2f}", f"{row['ratio']:.3f}",
+                  f"{row['statistics_s']:.0f}", f"{row['memory_GB']:.2f}")
+    shown.add_row("rows in memory", str(row["rows"]), f"{row['memory_steps_s']:.2f}", "1", "-", "-")
     return shown
 
 
@@ -196,4 +196,4 @@ def main() -> None:
     write_json(out / "loading.json", {**facts(), "bar": BAR, "samples": samples, "frames": FRAMES, "length": LENGTH,
                                       "batch": BATCH, "repeats": repeats, "seconds": seconds, "results": rows,
                                       "training": {"bars": [SPEED, MEMORY], **training}})
-    publish(out, "loading", __doc__, [table(rows), training_table(training), f"{seconds:.0f} s"])
+    publish(out, "loading", __doc__, [table(rows), training_table(training), f"{seconds:.0f} s"], LINES)

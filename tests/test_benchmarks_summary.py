@@ -46,12 +46,13 @@ def test_a_run_becomes_a_page_and_a_line_without_its_marks(tmp_path, monkeypatch
     for name, n, error in TABLE["rows"]:
         made.add_row(f"[dim]{name}", n, error)
     assert plain(made)["rows"] == TABLE["rows"]
-    monkeypatch.setattr(sys, "argv", ["python -m benchmarks x", "--quick", "--out", "runs/x"])
+    words = ["--quick", "--task", "F1 from 10", "--data=/somewhere/flows.h5", "--out", str(tmp_path / "x")]
+    monkeypatch.setattr(sys, "argv", ["python -m benchmarks x", *words])
     line = Line("a task", "error, %", "t", "error %", ("ours",))
     publish(tmp_path, "x", "What x asks.\n\nHow it is made.", [made, "met: all"], [line])
     record = json.loads((tmp_path / "x.tables.json").read_text())
     assert record["quick"] is True
-    assert record["command"] == "python -m benchmarks x --quick --out runs/x"
+    assert record["command"] == "python -m benchmarks x --quick --task 'F1 from 10' --data=flows.h5 --out x"
     assert "met: all" in (tmp_path / "x.txt").read_text()
     monkeypatch.setattr(summary, "RESULTS", tmp_path / "results")
     assert [file.name for file in summary.keep(tmp_path)] == ["x.json"]

@@ -9,6 +9,7 @@ several tables, and a line of the summary compares rows of one of them.
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -92,7 +93,7 @@ def record(name: str, doc: str, parts: Iterable[Any], lines: Sequence[Line]) -> 
 
 
 def origin() -> dict[str, Any]:
-    """Date, commit and command of this run."""
+    """Date, commit and command of this run; of a path from the root of this machine only the last name."""
     program, *words = sys.argv
     try:
         commit = subprocess.run(["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"],
@@ -100,7 +101,7 @@ def origin() -> dict[str, Any]:
     except (OSError, subprocess.CalledProcessError):
         commit = "unknown"
     return {"date": datetime.now(UTC).date().isoformat(), "commit": commit, "quick": "--quick" in words,
-            "command": " ".join([program, *words])}
+            "command": " ".join([program, shlex.join(re.sub(r"^(--[\w-]+=)?/(?:.*/)?", r"\1", word) for word in words)])}
 
 
 def publish(out: Path, name: str, doc: str, parts: Iterable[Any], lines: Sequence[Line] = ()) -> None:
