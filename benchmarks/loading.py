@@ -44,6 +44,8 @@ ROOT = Path(__file__).parents[1]
 BAR, SPEED, MEMORY = 0.7, 0.9, 2.0
 FRAMES, LENGTH, BATCH = 40, 10, 8
 GRID, HELD = 128, 64  # of the larger file; rows in memory beside it
+LINES = [Line("training from a file", "steps a second", "training from a file", "steps/s", ("States",),
+              exact=("rows in memory",), high=True)]
 
 
 def written(path: Path, samples: int, grid: int, compression: str | None) -> None:

@@ -100,8 +100,9 @@ def origin() -> dict[str, Any]:
                                 capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         commit = "unknown"
+    named = [re.sub(r"^(--[\w-]+=)?/(?:.*/)?", r"\1", word) for word in words]
     return {"date": datetime.now(UTC).date().isoformat(), "commit": commit, "quick": "--quick" in words,
-            "command": " ".join([program, shlex.join(re.sub(r"^(--[\w-]+=)?/(?:.*/)?", r"\1", word) for word in words)])}
+            "command": f"{program} {shlex.join(named)}"}
 
 
 def publish(out: Path, name: str, doc: str, parts: Iterable[Any], lines: Sequence[Line] = ()) -> None:

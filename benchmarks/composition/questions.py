@@ -34,7 +34,7 @@ class Question:
         role: "tuned on" where settings were chosen, else what it is for.
         target: ``(2,)`` in box units.
         coefficients: of the original, all of them run; which one is best is told by the scores themselves.
-        each: designs a seed, of the original for each coefficient; ours makes five times as many.
+        each: designs a seed, of the original for each coefficient.
         ours: the rows of this package, by name.
         prior: names the weights.
     """

@@ -28,12 +28,16 @@ import xarray
 from torch import Tensor
 
 from ..common import arguments, facts, output, whole, write_json
-from ..common.record import publish
+from ..common.record import Line, publish
 from . import ablation, report
 from .original import UNIT, Original
 from .ours import Ours, finished, miss
-from .questions import Question, exact, scored, trained
+from .questions import FEW, Question, exact, scored, trained
 from .speed import timings
+
+LINES = [Line(f"springs, 44 frames of windows of 24: {question.name} ({question.role})", "distance from the target",
+              f"{question.name} (", "objective", tuple(FEW), learned=(report.ORIGINAL,), seeds="3")
+         for question in exact()]
 
 
 def streams(question: Question, each: int) -> Tensor:
@@ -62,8 +66,8 @@ def unfinished(*content: Any) -> Callable[[Path], None]:
 
 
 def ours(question: Question, sampler: Ours, averaged: bool = False) -> xarray.Dataset:
-    """Five times as many designs as the original has a coefficient."""
-    made, seeds, since = question.make(), streams(question, 5 * question.each), time.process_time()
+    """As many designs as the original has a coefficient."""
+    made, seeds, since = question.make(), streams(question, question.each), time.process_time()
     energy = made.averaged if averaged else made.ours
     x = sampler(energy, miss(made.layout, torch.tensor(question.target)), made.layout.size, seeds)
     return dataset(question, x, seeds, sampler.evaluations, time.process_time() - since)
@@ -170,4 +174,4 @@ def main() -> None:
              "speed": remembered(out / "speed.json", lambda: timings(args.model, 2.0 if args.quick else 10.0)),
              "ablation": remembered(out / "ablation.json", lambda: ablation.table(500 if args.quick else 2000))}
     write_json(out / "composition.json", {"facts": facts(), **found})
-    publish(out, "composition", __doc__, report.tables(found))
+    publish(out, "composition", __doc__, report.tables(found), LINES)
