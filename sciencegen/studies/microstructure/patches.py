@@ -18,7 +18,7 @@ from ...sample import Multistep, Sampler, karras
 from .goals import Goals
 from .images import cut
 from .prior import OVERLAP, composed, encoded
-from .steer import Steered
+from .steer import Steered, steered
 from .swayed import Swayed
 
 __all__ = ["Patches", "few_steps"]
@@ -62,7 +62,7 @@ class Patches(Swayed):
         return composed(self.model, *self.grid, painted).given(style=value)
 
     def bases(self, seeds: Tensor, goals: Goals) -> tuple[Tensor, int, int]:
-        problem, found, solves, last = self.problem, [], 0, self.sampler.levels[-1]
+        problem, found, last = self.problem, [], self.sampler.levels[-1]
         image = lambda x, width: cut(x.unflatten(-1, self.grid), width)
         for some in seeds.split(BATCH):
             energy = problem.energy()
@@ -70,6 +70,6 @@ class Patches(Swayed):
             x = self.sampler(led, self.sampler.start(len(some), problem.size, some).float(), some)
             with torch.no_grad():
                 found.append(energy.mean(x, last) if last > 0 else x)
-            solves = led.solves if isinstance(led, Steered) else 0
+        solves = sum(map(steered, self.sampler.levels[:-1])) if goals.wanted else 0
         calls = len(self.sampler.levels) * len(found)
         return torch.cat(found).unflatten(-1, self.grid), solves, calls

@@ -25,7 +25,7 @@ from ...calls import Plan
 from ...energy import Energy, Evaluation, score_only
 from .goals import Goals
 
-__all__ = ["Steered"]
+__all__ = ["Steered", "steered"]
 
 HIGHEST = 1.5  # noise level from which on a mean is an image
 WIDTH = (0.1, 0.3)  # of slopes, at the lowest level and at the highest
@@ -33,20 +33,20 @@ FARTHEST = 3.0  # a move of the mean, in standard deviations of a pixel, in the 
 
 
 class Steered(Energy):
-    """``prior`` given that ``phase(mean, width)`` meets the goals; ``solves`` counts those of each sample so far."""
+    """``prior`` given that ``phase(mean, width)`` meets the goals: a solve of each sample at every steered level."""
 
     exact = False
 
     def __init__(self, prior: Energy, phase: Callable[[Tensor, float], Tensor], goals: Goals) -> None:
         super().__init__()
-        self.prior, self.phase, self.goals, self.solves = prior, phase, goals, 0
+        self.prior, self.phase, self.goals = prior, phase, goals
         self.lowest = prior.lowest
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         raise score_only(self)
 
     def plan(self, x: Tensor, sigma: Tensor) -> Plan:
-        if float(sigma.max()) > HIGHEST:
+        if not steered(float(sigma.max())):
             return self.prior.plan(x, sigma)
         return Plan((), lambda _: self._steered(x, sigma))
 
@@ -59,7 +59,6 @@ class Steered(Energy):
             image = self.phase(at, WIDTH[0] + (WIDTH[1] - WIDTH[0]) * float(sigma.max()) / HIGHEST)
             value, flips = self.goals.rows(image.detach())
             rows = [torch.autograd.grad(image, at, part, retain_graph=True)[0] for part in flips.unbind(1)]
-        self.solves += 1
         target = self.goals.target(value)
         rows, gap = torch.stack(rows, 1) / target[:, None], (1 - value / target)[..., None]
         gram = rows @ rows.mT
@@ -70,6 +69,11 @@ class Steered(Energy):
         far = (gap[..., 0] * promised).sum(-1) / promised.square().sum(-1).clamp_min(1e-20)
         move = _shortened(far.clamp_min(0)[:, None] * pull)
         return Evaluation(None, ((mean - x) / sigma**2).detach() + move / sigma**2, {})
+
+
+def steered(level: float) -> bool:
+    """Whether a mean is an image at a noise level."""
+    return level <= HIGHEST
 
 
 def _shortened(move: Tensor) -> Tensor:
