@@ -129,12 +129,13 @@ class Rows(Dataset):
 
     def _versions(self, parts: dict[str, Tensor], index: Tensor) -> dict[str, Tensor]:
         """Each row seen in the version that its index says."""
+        seeds = index + self.seed * 2**40
+        drawn = [Streams(seeds, k).uniform(DRAWN) for k in range(len(self.symmetries))]
         rows = []
         for row, at in enumerate(index.tolist()):
             one: Mapping[str, Tensor] = {k: v[row] for k, v in parts.items()}
-            for k, symmetry in enumerate(self.symmetries if at >= len(self.windows) else ()):
-                drawn = Streams(torch.tensor(at + self.seed * 2**40), k).uniform(DRAWN)
-                one = symmetry(one, drawn, self.dims)
+            for symmetry, numbers in zip(self.symmetries if at >= len(self.windows) else (), drawn):
+                one = symmetry(one, numbers[row], self.dims)
             rows.append(one)
         return {k: torch.stack([row[k] for row in rows]) for k in parts}
 
