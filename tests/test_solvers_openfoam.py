@@ -287,9 +287,12 @@ def test_points_on_an_outline_keep_corners_and_lengths():
     np.testing.assert_allclose(np.hypot(*round_points.T), 0.5, atol=1e-5)
 
 
-def test_a_nearly_sharp_trailing_edge_is_sharp():
+@pytest.mark.parametrize("middle", [0, 1, 2])
+def test_a_nearly_sharp_trailing_edge_is_sharp_whatever_points_are_on_it(middle):
     outline = naca_0012()
     outline[0, 1], outline[-1, 1] = 1e-4, -1e-4
+    between = np.linspace(outline[-1], outline[0], middle + 2)[1:-1]
+    outline = np.concatenate([outline, between])
     points, corners = bodies(outline)[0].spaced(0.02, 0.004)
     np.testing.assert_allclose(points[corners], [[1, 0]], atol=1e-9)
 

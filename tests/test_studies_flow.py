@@ -19,7 +19,7 @@ from sciencegen.airfoil.wings import Limits, Wings, areas, gaps, noses
 from sciencegen.exact import Gaussian
 from sciencegen.layout import Layout, Variable
 from sciencegen.physics import Circle, Flow, Outline, ellipse, placed
-from sciencegen.physics.mean_forces import MeanForces, efficiency
+from sciencegen.physics.mean_forces import BLOCKAGE, FreeAir, MeanForces, efficiency
 from sciencegen.studies.flow import laws
 from sciencegen.studies.flow.compose import enlarge, shared, stream, superposed, turned
 from sciencegen.studies.flow.constraints import (
@@ -35,7 +35,9 @@ from sciencegen.studies.flow.constraints import (
     radius,
 )
 from sciencegen.studies.flow.descent import descend
+from sciencegen.studies.flow.openfoam import ByOpenFOAM
 from sciencegen.studies.flow.prior import distance, gaussian, image, mirrored, parts, prior_layout, read
+from sciencegen.studies.flow.surrogate import raised
 
 DATASETS = Path(__file__).parents[1] / "datasets"
 FLOWS = DATASETS / "flows_test.h5"
@@ -346,3 +348,28 @@ def test_a_judge_averages_late_forces_and_refuses_what_it_cannot_solve():
     force = Flow(8, (6.0, 4.0), 250.0, frame=0.25, frames=4).solve(Outline(body[0, 0]))[1]
     assert torch.allclose(judge(body)[0], force[2:].mean(0), atol=1e-6)
     assert judge(body + torch.tensor([0.0, 1.8])).isnan().all()
+
+
+def test_forces_in_free_air_are_those_of_the_box_less_what_its_height_adds():
+    pair = torch.stack([ellipse(0.6, 0.2, 40) + torch.tensor([0.0, y]) for y in (-0.4, 0.4)])[None]
+    box = MeanForces(8, 0.5, 0.5, 100.0, size=(5.0, 4.0))
+    confined, free = box(pair), FreeAir(100.0, box)(pair)
+    drag = confined[..., 0].sum()
+    assert torch.allclose(free, confined * (1 - torch.tensor(BLOCKAGE) * drag / 4))
+    assert (free[..., 0] < confined[..., 0]).all()
+    assert FreeAir(100.0, box)(pair + torch.tensor([0.0, 1.4])).isnan().all()
+
+
+def test_where_openfoam_is_missing_there_are_no_forces(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    pair = torch.stack([ellipse(0.6, 0.2, 40) + torch.tensor([0.0, y]) for y in (-0.4, 0.4)])
+    found = ByOpenFOAM()(pair.expand(3, -1, -1, -1))
+    assert found.shape == (3, 2, 2)
+    assert found.isnan().all()
+    assert "no program" in ByOpenFOAM().unable()
+
+
+@pytest.mark.parametrize("bodies", [1, 2, 3, 4])
+def test_what_is_expected_is_raised_only_after_a_descent(bodies):
+    assert raised(bodies, 0).tolist() == [1.0, 1.0]
+    assert raised(bodies, 20)[1] > 1  # the lift is not believed

@@ -34,7 +34,8 @@ QUICK = MeanForces(12, 1.5, 0.5)
 
 @cache
 def study(bodies: int) -> FlowStudy:
-    return FlowStudy(LAYOUT, Gaussian(torch.zeros(LAYOUT.size), torch.ones(LAYOUT.size)), bodies, solver=QUICK)
+    return FlowStudy(LAYOUT, Gaussian(torch.zeros(LAYOUT.size), torch.ones(LAYOUT.size)), bodies, solver=QUICK,
+                     judge=QUICK)
 
 
 @cache
@@ -172,7 +173,7 @@ def test_training_on_another_file_is_refused(monkeypatch, capsys, tmp_path):
 
 
 def test_a_design_from_the_command_line_is_whole(monkeypatch, capsys, tmp_path, model):
-    monkeypatch.setattr(FlowStudy, "__post_init__", lambda self: object.__setattr__(self, "solver", QUICK))
+    monkeypatch.setattr(FlowStudy, "__post_init__", lambda self: object.__setattr__(self, "judge", QUICK))
     code, out, err = called(monkeypatch, capsys, "design", "flow", "--count", 1, "--spare", 1, "--refined", 0,
                             "--model", model, "--out", tmp_path / "out")
     assert code == 0, err

@@ -21,8 +21,9 @@ from sciencegen.studies.stages import Adjust, Decode, Solve
 @pytest.fixture(scope="module")
 def study():
     prior = zoo("flow")
-    return FlowStudy(prior.layout, prior.energy.requires_grad_(False), 2, sampler=few_steps(12),
-                     solver=MeanForces(24, 0.5, 1.0), spare=1)
+    brief = MeanForces(24, 0.5, 1.0)
+    return FlowStudy(prior.layout, prior.energy.requires_grad_(False), 2, sampler=few_steps(12), solver=brief,
+                     judge=brief, spare=1)
 
 
 def generated(study: FlowStudy, seeds: torch.Tensor) -> Ensemble:

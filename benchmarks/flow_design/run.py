@@ -1,9 +1,9 @@
 """Airfoils in a stream, one, two and three: whose designs have the most lift for their drag, by one judge for all.
 
 All rows answer in the same space of wings, within the same limits, at a Reynolds number of 250, and are judged by the
-embedded solver at 48 cells a chord for 12 chords over the free stream. Rows that call a solver call the one that made
-the training data, 24 cells a chord. Best of the training set, random, the cross-entropy method, CMA-ES, gradients
-through the solver, gradients through a learned surrogate.
+embedded solver at 48 cells a chord, corrected to free air; `--openfoam N` has OpenFOAM solve the best of every row too.
+Rows that call a solver call the one that made the training data, 24 cells a chord. Best of the training set, random,
+the cross-entropy method, CMA-ES, gradients through the solver, gradients through a learned surrogate.
 
     python -m benchmarks flow_design --out runs/flow_design --data flows.h5 [--bodies 2] [--rows gradients CMA]
     python -m benchmarks flow_design --quick --out runs/flow_design_quick
@@ -28,7 +28,8 @@ import xarray
 from tqdm.auto import tqdm
 
 from sciencegen.airfoil import write_dat
-from sciencegen.physics.mean_forces import MeanForces
+from sciencegen.physics.mean_forces import FreeAir, MeanForces
+from sciencegen.studies.flow.openfoam import ByOpenFOAM
 
 from ..common import DATA, arguments, facts, output, whole, write_json
 from ..common.record import Line, publish
@@ -65,7 +66,7 @@ class Budget:
     spare: int = 3
     levels: int = 48
     original: int = 1000
-    judge: MeanForces = MeanForces(compiled=True)
+    judge: FreeAir | MeanForces = FreeAir(solver=MeanForces(48, 8.5, 0.35, compiled=True))
 
 
 QUICK = Budget(2, 6, 3, 30, 4, 5, 2, 1, 6, 10, COARSE)
@@ -163,9 +164,7 @@ def save(file: Path, found: xarray.Dataset, args: argparse.Namespace) -> None:
     buildable = found["outline"].values[found["buildable"].values.astype(bool)]
     write_json(file, cell)
     for outlines in buildable[len(known) : args.openfoam]:
-        from .openfoam import openfoam
-
-        checked = openfoam(outlines, float(found.attrs["reynolds"]))
+        checked = ByOpenFOAM(float(found.attrs["reynolds"])).told(outlines)
         cell["openfoam"].append({k: v for k, v in checked.items() if k != "log"})
         write_json(file, cell)
 
@@ -193,7 +192,7 @@ def _found(file: Path, settings: str) -> xarray.Dataset | None:
     return found if found is not None and found.attrs["settings"] == settings else None
 
 
-def assemble(out: Path, judge: MeanForces) -> None:
+def assemble(out: Path, judge: FreeAir | MeanForces) -> None:
     """The table of all cells there are, printed and saved."""
     cells = [json.loads(file.read_text()) for file in sorted((out / "cells").glob("*.json"))]
     told = report.table(_numbers(cell) for cell in cells)

@@ -76,8 +76,8 @@ def airfoil(*, point: Repeated = POINTS, min_thickness: float = 0.12, min_cm: fl
 @design.command
 def flow(*, bodies: Whole = 1, count: Count = 16, seed: Seed = 0, reynolds: float = 250.0, lift: float | None = None,
          area: float = 0.0, out: Out = Path("runs/flow"), spare: Whole = 3, refined: Whole = 1,
-         model: Path | None = None, device: Device = "cpu", overwrite: Overwrite = False, partial: Partial = False
-         ) -> None:
+         verify: Literal["openfoam", "none"] = "none", model: Path | None = None, device: Device = "cpu",
+         overwrite: Overwrite = False, partial: Partial = False) -> None:
     """Design airfoils in a stream, of most lift over drag together, by a prior of flows around one.
 
     Parameters
@@ -94,20 +94,27 @@ def flow(*, bodies: Whole = 1, count: Count = 16, seed: Seed = 0, reynolds: floa
         So many times as many designs are sampled, and those solved of which the network expects most.
     refined
         How many of the best go down through the solver, eight calls of its gradient each.
+    verify
+        Have OpenFOAM say what the forces are, instead of the package's own solver; up to a minute a design.
     model
         Directory of a trained prior, instead of the one that is shipped.
     """
     from ..airfoil.wings import Limits
+    from ..physics.mean_forces import FreeAir
     from ..studies.flow.constraints import ANY
+    from ..studies.flow.openfoam import ByOpenFOAM
     from ..studies.flow.study import FlowStudy
 
     at_least(1, bodies=bodies, spare=spare)
     at_least(0, refined=refined, area=area)
     asked = Asked.of("design flow", "flow", bodies=bodies, count=count, seed=seed, reynolds=reynolds, lift=lift,
-                     area=area, spare=spare, refined=refined, model=model, device=device)
+                     area=area, spare=spare, refined=refined, verify=verify, model=model, device=device)
+    if verify == "openfoam" and (why := ByOpenFOAM().unable()):
+        raise ValueError(f"got --verify openfoam; {why}")
     trained = asked.model()
     study = FlowStudy(trained.layout, trained.energy, bodies, reynolds, spare=spare, refined=refined,
-                      limits=Limits(area=area), lift=ANY if lift is None else (lift, math.inf))
+                      limits=Limits(area=area), lift=ANY if lift is None else (lift, math.inf),
+                      judge=ByOpenFOAM() if verify == "openfoam" else FreeAir())
     designed(study, asked, out, overwrite, partial)
 
 

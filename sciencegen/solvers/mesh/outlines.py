@@ -145,12 +145,17 @@ def _space(piece: np.ndarray, longest: float, corner: float, periodic: bool = Fa
 
 
 def _without_stubs(points: np.ndarray, corners: np.ndarray, shortest: float) -> np.ndarray:
-    """Two neighbouring corners closer than `shortest` (a nearly sharp trailing edge) become their midpoint."""
-    following = (corners + 1) % len(points)
-    stubs = corners[np.isin(following, corners) & (np.hypot(*(points[following] - points[corners]).T) < shortest)]
-    points = points.copy()
-    points[stubs] = (points[stubs] + points[(stubs + 1) % len(points)]) / 2
-    return np.delete(points, (stubs + 1) % len(points), axis=0)
+    """What is shorter than `shortest` from a corner to the next (a nearly sharp trailing edge) becomes a point.
+
+    Points between the two go as well: one in the middle of a blunt edge is no corner.
+    """
+    lengths, joined = np.hypot(*(np.roll(points, -1, 0) - points).T), np.zeros(len(points), dtype=bool)
+    for corner, after in zip(corners.tolist(), np.roll(corners, -1).tolist(), strict=True):
+        between = np.arange(corner, corner + (after - corner) % len(points)) % len(points)
+        joined[between] |= lengths[between].sum() < shortest
+    starts, stops = np.flatnonzero(~np.roll(joined, 1)), np.flatnonzero(~joined)
+    last = stops[np.searchsorted(stops, starts) % len(stops)]
+    return (points[starts] + points[last]) / 2
 
 
 def _area(points: np.ndarray) -> float:

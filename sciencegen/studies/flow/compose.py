@@ -24,7 +24,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ... import compose
@@ -34,7 +36,7 @@ from ...priors import Prior
 from .constraints import forces
 from .laws import obeyed
 
-__all__ = ["Shared", "Superposed", "enlarge", "shared", "stream", "superposed"]
+__all__ = ["Shared", "Superposed", "climb", "enlarge", "shared", "stream", "superposed"]
 
 PARTS = ("flow", "body", "force", "reynolds")
 
@@ -119,6 +121,12 @@ def turned(force: Tensor, inflow: Tensor) -> Tensor:
     """The force ``(*B, 2)`` in a stream ``inflow (*B, 2)``, of what has ``force (*B, 2)`` in a stream (1, 0)."""
     (drag, lift), (u, v) = force.unbind(-1), inflow.unbind(-1)
     return torch.stack([u * drag - v * lift, v * drag + u * lift], -1) * inflow.norm(dim=-1, keepdim=True)
+
+
+def climb(inflow: ArrayLike) -> Tensor:
+    """By how much a stream ``(*B, 2)`` climbs, degrees."""
+    u, v = torch.as_tensor(np.array(inflow)).unbind(-1)
+    return torch.rad2deg(torch.atan2(v, u))
 
 
 def _velocity(flow: Tensor) -> Tensor:

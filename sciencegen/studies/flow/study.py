@@ -6,8 +6,8 @@ r"""Bodies of high lift and low drag in a stream: compose and sample, fit wings,
 3. *Adjust by the surrogate.* Those of which the network expects most (:mod:`.surrogate`), half as many again as are
    asked for, go down through what it expects of them. Still no solver is called.
 4. *Keep.* Those go on of which it expects most now.
-5. *Solve.* Each of them is solved once, on the grid of the training set; the best come first.
-6. *Polish.* The best go down through the solver (:mod:`.descent`) for some evaluations, and are solved again.
+5. *Solve.* Each of them is judged once, as it flies in free air; the best come first.
+6. *Polish.* The best go down through the solver, on the training set's grid (:mod:`.descent`), and are judged again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from ...airfoil.wings import Limits, Wings
 from ...energy import Residual
 from ...layout import Layout
 from ...mcmc import HMC
-from ...physics.mean_forces import MeanForces, efficiency
+from ...physics.mean_forces import FreeAir, MeanForces, efficiency
 from ...priors import Prior
 from ...result import Result
 from ...sample import Ancestral, Sampler, karras
@@ -37,10 +37,11 @@ from ...tasks import Problem
 from ..stages import Adjust, Compose, Decode, Keep, Polish, Solve, Stage
 from ..study import Study
 from . import report
-from .compose import Composition, enlarge, superposed
+from .compose import Composition, climb, enlarge, superposed
 from .constraints import ANY, NEAR, constraints, cost, derived, missing
 from .descent import descend
-from .surrogate import STEPS, Surrogate
+from .openfoam import ByOpenFOAM
+from .surrogate import STEPS, Surrogate, raised
 
 __all__ = ["FlowStudy", "few_steps"]
 
@@ -75,7 +76,8 @@ class FlowStudy(Study):
         limits: what wings must keep to.
         law: standard deviation of what the flow obeys (:func:`.laws.obeyed`); None leaves it out.
         composed: makes the prior of several, one of :mod:`.compose`.
-        solver: that judges.
+        solver: whose gradients designs go down.
+        judge: whose word on a design's forces is taken.
         lift: least and most of all bodies together; the same twice for exactly so much.
         tolerance: how far a body's image may be from the wing that it is taken for, chords.
         spare: so many times as many designs are sampled as are solved.
@@ -97,6 +99,7 @@ class FlowStudy(Study):
     law: float | None = 0.1
     composed: Callable[[Layout, Prior, int], Composition] = superposed
     solver: MeanForces = MeanForces(24, 8.5, 0.35)
+    judge: FreeAir | ByOpenFOAM | MeanForces = FreeAir()
     lift: tuple[float, float] = ANY
     tolerance: float = 0.04
     spare: int = 3
@@ -122,7 +125,7 @@ class FlowStudy(Study):
     @property
     def stages(self) -> Sequence[Stage]:
         surrogate = [Keep(FURTHER), Adjust(self.adjusted), Decode(self.expected)] if self.imagined else []
-        polish = [Adjust(self.descended), Decode(self.expected_again), Solve(self.solved)]
+        polish = [Adjust(self.descended), Decode(partial(self.expected, turned=True)), Solve(self.solved)]
         return [self._compose(), Decode(self.generated), Decode(self.fitted), Decode(self.expected), *surrogate,
                 Keep(), Decode(self.turned), Solve(self.solved),
                 *([Polish(self.refined, polish)] if self.refined and self.evaluations else [])]
@@ -152,23 +155,22 @@ class FlowStudy(Study):
     @torch.no_grad()
     def expected(self, samples: xarray.Dataset, turned: bool = False) -> xarray.Dataset:
         """The ``flow``, ``force``, ``inflow`` and ``fun`` that the surrogate expects of wings, whose images are their
-        ``body``; forces are means of :data:`DRAWS`. Wings are in the stream of all if ``turned``, else in their own.
+        ``body``; forces are raised means of :data:`DRAWS`. Wings are in their own streams, or
+        ``turned`` in the one of all.
         """
         wings = Wings.of(samples)
-        wings = wings._replace(alpha=wings.alpha + _angle(samples)) if turned else wings
+        wings = wings._replace(alpha=wings.alpha + climb(samples["inflow"])) if turned else wings
         surrogate, loops = self._surrogate(samples, 0), wings.outline().float()
-        found = self._with_forces(samples, [surrogate.parts(loops) for _ in range(DRAWS)])
+        drawn = [surrogate.parts(loops) for _ in range(DRAWS)]
+        found = self._with_forces(samples, drawn, raised(self.bodies, self.imagined))
         return found.assign_attrs(spent={"network_calls": DRAWS * STEPS})
-
-    def expected_again(self, samples: xarray.Dataset) -> xarray.Dataset:
-        """:meth:`expected` of wings in the one stream of all."""
-        return self.expected(samples, turned=True)
 
     def adjusted(self, samples: xarray.Dataset) -> xarray.Dataset:
         """Wings down through the surrogate; those stay as they were that would be rejected at the end."""
         before = Wings.of(samples)
-        after, _ = descend(before, self._surrogate(samples, 1), self.limits, self.imagined, self.lift, noisy=True,
-                           bar="surrogate")
+        surrogate, scale = self._surrogate(samples, 1), raised(self.bodies, self.imagined)
+        after, _ = descend(before, lambda loops: scale * surrogate(loops), self.limits, self.imagined, self.lift,
+                           noisy=True, bar="surrogate")
         fine = self._checked(after, np.full(len(before.chord), "", dtype=object))["reason"].values == ""
         chosen = before.where(~torch.tensor(fine), after)
         return chosen.named().assign_attrs(spent={"network_calls": self.imagined * STEPS})
@@ -176,13 +178,13 @@ class FlowStudy(Study):
     def turned(self, samples: xarray.Dataset) -> xarray.Dataset:
         """Wings of their own streams as they are in the one of all: by the angle of each one's inflow."""
         wings = Wings.of(samples)
-        return self._checked(wings._replace(alpha=wings.alpha - _angle(samples)), samples["reason"].values)
+        return self._checked(wings._replace(alpha=wings.alpha - climb(samples["inflow"])), samples["reason"].values)
 
     def solved(self, samples: xarray.Dataset) -> xarray.Dataset:
-        """Wings in the solver: ``outline``, ``solved`` and ``fun``; ``expected`` is what ``fun`` was before."""
+        """Wings as they are judged: ``outline``, ``solved`` and ``fun``; ``expected`` is what ``fun`` was before."""
         loops = Wings.of(samples).outline().float()
         with torch.no_grad():
-            force = replace(self.solver, reynolds=self.reynolds)(loops)
+            force = replace(self.judge, reynolds=self.reynolds)(loops)
         far = np.where((missing(force, self.lift) > NEAR).numpy(), "not the lift that is asked for", "").astype(object)
         return xarray.Dataset({"outline": (("sample", "part", "point", "axis"), loops.numpy()),
                                "solved": (("sample", "part", "coefficient"), force.numpy()),
@@ -197,10 +199,12 @@ class FlowStudy(Study):
         return wings.named().assign(reason=("sample", reason)).assign_attrs(
             spent={"solves": self.evaluations * len(reason)})
 
-    def _with_forces(self, samples: xarray.Dataset, drawn: list[dict[str, Tensor]]) -> xarray.Dataset:
+    def _with_forces(self, samples: xarray.Dataset, drawn: list[dict[str, Tensor]], scale: Tensor | float = 1.0
+                     ) -> xarray.Dataset:
         """The first of what is ``drawn``, with the mean forces and inflows of all, and minus lift over drag."""
         force, inflow = (torch.stack([of(**parts) for parts in drawn]).mean(0)
                          for of in (self.many.forces, self.many.inflow))
+        force = scale * force
         found = {k: samples[k].copy(data=v.numpy()) for k, v in drawn[0].items()}
         drag = force.sum(-2)[..., 0]  # no drag is not believed
         return xarray.Dataset(found).assign(
@@ -235,14 +239,11 @@ class FlowStudy(Study):
     def judged(self, result: Result) -> Sequence[str]:
         return report.judged(self)
 
+    def words(self, result: Result) -> str:
+        return f"{super().words(result)}; forces by {self.judge.words}"
+
     def captions(self, result: Result) -> Mapping[str, str]:
         return report.CAPTIONS
 
     def seconds(self, count: int) -> float:
         return report.seconds(self, count)
-
-
-def _angle(samples: xarray.Dataset) -> Tensor:
-    """By how much the inflow of each body climbs, degrees."""
-    u, v = torch.tensor(samples["inflow"].values).unbind(-1)
-    return torch.rad2deg(torch.atan2(v, u))
