@@ -292,8 +292,16 @@ def test_a_nearly_sharp_trailing_edge_is_sharp_whatever_points_are_on_it(middle)
     outline = naca_0012()
     outline[0, 1], outline[-1, 1] = 1e-4, -1e-4
     between = np.linspace(outline[-1], outline[0], middle + 2)[1:-1]
-    outline = np.concatenate([outline, between])
-    points, corners = bodies(outline)[0].spaced(0.02, 0.004)
+    points, corners = bodies(np.concatenate([outline, between]))[0].spaced(0.02, 0.004)
+    np.testing.assert_allclose(points[corners], [[1, 0]], atol=1e-9)
+
+
+def test_a_blunt_trailing_edge_of_points_that_are_nearer_than_it_is_high_leaves_no_short_edge():
+    outline = naca_0012()
+    outline[:, 1] += np.sign(outline[:, 1]) * 1e-3 * outline[:, 0]
+    outline[0, 1], outline[-1, 1] = 1e-3, -1e-3  # the next points are 2.5e-4 away
+    points, corners = bodies(outline)[0].spaced(0.03, 0.016)
+    assert np.hypot(*(np.roll(points, -1, 0) - points).T).min() > 0.007
     np.testing.assert_allclose(points[corners], [[1, 0]], atol=1e-9)
 
 

@@ -100,21 +100,16 @@ def flow(*, bodies: Whole = 1, count: Count = 16, seed: Seed = 0, reynolds: floa
         Directory of a trained prior, instead of the one that is shipped.
     """
     from ..airfoil.wings import Limits
-    from ..physics.mean_forces import FreeAir
-    from ..studies.flow.constraints import ANY
     from ..studies.flow.openfoam import ByOpenFOAM
     from ..studies.flow.study import FlowStudy
-
     at_least(1, bodies=bodies, spare=spare)
     at_least(0, refined=refined, area=area)
     asked = Asked.of("design flow", "flow", bodies=bodies, count=count, seed=seed, reynolds=reynolds, lift=lift,
                      area=area, spare=spare, refined=refined, verify=verify, model=model, device=device)
-    if verify == "openfoam" and (why := ByOpenFOAM().unable()):
-        raise ValueError(f"got --verify openfoam; {why}")
     trained = asked.model()
     study = FlowStudy(trained.layout, trained.energy, bodies, reynolds, spare=spare, refined=refined,
-                      limits=Limits(area=area), lift=ANY if lift is None else (lift, math.inf),
-                      judge=ByOpenFOAM() if verify == "openfoam" else FreeAir())
+                      limits=Limits(area=area), lift=(-math.inf if lift is None else lift, math.inf))
+    study = study if verify == "none" else replace(study, judge=ByOpenFOAM.here())
     designed(study, asked, out, overwrite, partial)
 
 

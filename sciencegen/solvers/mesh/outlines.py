@@ -48,7 +48,7 @@ class Body:
 
     def spaced(self, longest: float, corner: float) -> tuple[np.ndarray, np.ndarray]:
         """The mesh's points (m, 2) on the outline, edges at most `longest`, and which of them are corners."""
-        sharpened = _without_stubs(self.points, self.corners(), corner / 4)
+        sharpened = _without_stubs(self.points, self.corners(), corner / 2)
         body = Body(sharpened, self.moment_centre)
         cuts = body.corners()
         if not len(cuts):
@@ -147,7 +147,7 @@ def _space(piece: np.ndarray, longest: float, corner: float, periodic: bool = Fa
 def _without_stubs(points: np.ndarray, corners: np.ndarray, shortest: float) -> np.ndarray:
     """What is shorter than `shortest` from a corner to the next (a nearly sharp trailing edge) becomes a point.
 
-    Points between the two go as well: one in the middle of a blunt edge is no corner.
+    Points between the two go, and those nearer than `shortest` to the new one, with which it would be blunt again.
     """
     lengths, joined = np.hypot(*(np.roll(points, -1, 0) - points).T), np.zeros(len(points), dtype=bool)
     for corner, after in zip(corners.tolist(), np.roll(corners, -1).tolist(), strict=True):
@@ -155,7 +155,9 @@ def _without_stubs(points: np.ndarray, corners: np.ndarray, shortest: float) -> 
         joined[between] |= lengths[between].sum() < shortest
     starts, stops = np.flatnonzero(~np.roll(joined, 1)), np.flatnonzero(~joined)
     last = stops[np.searchsorted(stops, starts) % len(stops)]
-    return (points[starts] + points[last]) / 2
+    found, merged = (points[starts] + points[last]) / 2, starts != last
+    away = np.hypot(*np.moveaxis(found[:, None] - found[merged], -1, 0)) >= shortest
+    return found[merged | away.all(1)]
 
 
 def _area(points: np.ndarray) -> float:

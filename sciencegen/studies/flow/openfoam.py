@@ -76,10 +76,13 @@ class ByOpenFOAM:
         """Who judges, for a reader."""
         return "OpenFOAM, on a mesh around the outlines"
 
-    def unable(self) -> str:
-        """Why OpenFOAM does not run here; empty where it does."""
-        able, reason = self._solver().available()
-        return "" if able else reason
+    @classmethod
+    def here(cls) -> ByOpenFOAM:
+        """The judge, where OpenFOAM runs; ValueError, with how to install it, where it does not."""
+        able, reason = cls()._solver().available()
+        if not able:
+            raise ValueError(f"got a wish to have OpenFOAM judge; expected that it runs here: {reason}")
+        return cls()
 
     def _solver(self) -> OpenFOAM:
         flow = Laminar(horizon=HORIZON)
