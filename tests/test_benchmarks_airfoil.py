@@ -5,7 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+import xarray
 
+from benchmarks.airfoil.at_sets import ahead, scores
 from benchmarks.airfoil.row import ANGLES, Spent
 from benchmarks.airfoil.slsqp import Flow, Together, evaluated
 from benchmarks.airfoil_sets import EARLIER, RANDOM, sets
@@ -77,3 +79,18 @@ def test_the_sets_are_the_ones_that_were_fixed():
     assert len(found) == len(EARLIER) + RANDOM == 12
     assert [len(points) for points in found] == [3, 2, *range(1, 6), *range(1, 6)]
     assert [str(point) for point in found[2] + found[7]] == ["0.38@2.9e6", "0.41@5.7e6"]
+
+
+def test_a_row_is_scored_by_the_ten_that_come_first_and_by_the_best_that_were_asked_for():
+    told = 0.01 * np.array([1.1, *[1.0] * 8, np.nan, 0.9, 0.9])
+    designs = xarray.Dataset(
+        {"shape": (("sample", "weight"), FOIL.repeat(12, 1).numpy()), "fun": ("sample", np.full(12, 0.0099)),
+         "xfoil_fun": ("sample", told), "promised": ("sample", 1.01 * told)},
+        attrs={"feasible": 0.5, "designs": 24, "cpu": 1.0, "xfoil_cpu": 2.0})  # fmt: skip
+    found = scores(designs)
+    wanted = {"feasible": 50, "judge": 99, "xfoil": 910 / 9, "first": 110, "least": 980 / 10, "verified": 9,
+              "confirmed": 8, "gap": (10 + 8 * 1) / 9, "corrected": 1, "apart": 0}  # fmt: skip
+    np.testing.assert_allclose([found[name] for name in wanted], list(wanted.values()), atol=1e-9)
+    assert ahead(found, found | {"xfoil": 102.0})
+    assert ahead(found, found | {"verified": 4.0, "xfoil": 90.0})  # a mean over survivors is none
+    assert not ahead(found, found)
