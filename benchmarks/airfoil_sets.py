@@ -35,7 +35,7 @@ from sciencegen.solvers.at_lift import verify
 from sciencegen.studies.airfoil.choice import confirm
 from sciencegen.studies.airfoil.study import MARGINS, AirfoilStudy
 
-from .airfoil.at_sets import CHOSEN, OURS, PLAIN, SURE, TEN, overall, scores, table, verdict
+from .airfoil.at_sets import CHOSEN, OURS, OVER, PLAIN, SURE, TEN, overall, scores, table, verdict
 from .airfoil.row import Collection
 from .airfoil.scores import best_feasible
 from .airfoil.slsqp import MultiStart
@@ -44,8 +44,9 @@ from .common.record import Line, publish
 
 SEED, RANDOM = 2026, 10
 EARLIER = ("0.3@4e6 0.6@2e6 0.9@1e6", "0.5@6e6 1.1@2e6")
-LINES = [Line("airfoils at sets of points that were not tuned on", SURE, "all sets", SURE, (OURS,), (PLAIN, CHOSEN),
-              high=True)]
+TASK = "airfoils at sets of points that were not tuned on"
+LINES = [Line(TASK, SURE, "all sets", SURE, (OURS,), (PLAIN, CHOSEN), high=True),
+         Line(TASK, OVER, "all sets", OVER, (OURS,), (PLAIN, CHOSEN))]
 
 
 def sets() -> list[tuple[Point, ...]]:
