@@ -122,7 +122,7 @@ def test_a_split_gaussian_keeps_variances_and_what_the_leading_axes_share():
 
 # --- training -----------------------------------------------------------------------------------------------------
 
-@every
+@pytest.mark.parametrize("name", [name for name in SYSTEMS if name != "darcy"])  # whose prior is of a level
 def test_a_trained_prior_leads_through_the_disk_and_back(name, tmp_path):
     recipe = replace(setup(name, 8), channels=(8, 8), blocks=(1, 1), count=40, steps=3, batch=8)
     model = train(recipe, tmp_path)
@@ -154,7 +154,7 @@ def test_the_command_line_trains_and_refuses(monkeypatch, capsys, tmp_path):
 
 # --- what is shipped ----------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("name", ["poisson", "helmholtz", "heat", "darcy"])
+@pytest.mark.parametrize("name", ["poisson", "helmholtz", "heat"])
 def test_a_shipped_prior_is_of_the_layout_it_says(name):
     model = zoo(name)
     a, u = (model.layout.variables[part] for part in ("a", "u"))
@@ -190,11 +190,15 @@ def test_a_linear_prior_is_the_closed_form(name, system, share, sigma):
     assert float((got - wanted).square().mean().sqrt()) < share
 
 
-@pytest.mark.parametrize("sigma", [0.1, 0.4])
-def test_the_darcy_prior_knows_more_than_its_gaussian(sigma):
+def test_the_shipped_law_of_rocks_is_the_one_that_they_are_drawn_by():
+    """Correlations of the level to .03, of which 20,000 rocks in eight positions know each to a standard error of .005.
+
+    They are those that a level of the law has, whose sign is the rock.
+    """
     model = zoo("darcy")
-    clean = model.layout.pack(**pairs(resolve("darcy"), 32, seed=1)).float()
-    x, level = clean + sigma * normal(32, 2048).float(), torch.tensor(sigma)
-    with torch.no_grad():
-        ours, theirs = ((e.mean(x, level) - clean)[:, :1024].square().mean() for e in (model.energy, model.energy.data))
-    assert float(ours) < 0.3 * float(theirs)
+    law, factor = model.energy.gaussian(), resolve("darcy").fields().factor()
+    unit = factor / factor.square().sum(-1, keepdim=True).sqrt()
+    got = (law.axes * law.variances[: law.axes.shape[1]]) @ law.axes.mT
+    assert model.training["system"] == "darcy"
+    assert float((got - unit @ unit.mT).abs().max()) < 0.03
+    assert float(law.center.abs().max()) < 0.02

@@ -8,7 +8,8 @@ the library iterative-ensemble-smoother, https://github.com/equinor/iterative_en
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -91,6 +92,7 @@ class EnsembleKalman:
     rounds: int = 6
     kept: int = 19
     name: str = "ensemble Kalman (ES-MDA)"
+    where: Callable[[Task], bool] | None = field(default=None, repr=False)
 
     @property
     def samples(self) -> int:
@@ -98,8 +100,8 @@ class EnsembleKalman:
         return self.kept
 
     def suits(self, task: Task) -> bool:
-        """All but heat."""
-        return not isinstance(task.system, Heat)
+        """All but heat, or what was said."""
+        return not isinstance(task.system, Heat) if self.where is None else self.where(task)
 
     def __call__(self, question: Question) -> Answer:
         found = [self._solve(question, data, case) for data, case in question.each()]

@@ -51,7 +51,9 @@ def linear(task: Task) -> tuple[Layout, Energy]:
 
 
 def trained(task: Task) -> bool:
-    """Whether the zoo has a prior."""
+    """Whether the zoo has a network of the pair."""
+    if not task.linear:
+        return False
     try:
         zoo(task.setup)
     except KeyError:
@@ -74,6 +76,11 @@ def is_rock(task: Task) -> bool:
     return isinstance(task.system, Darcy)
 
 
+def is_static(task: Task) -> bool:
+    """Linear, Gaussian and not in time."""
+    return task.linear and not is_heat(task)
+
+
 def is_linear(task: Task) -> bool:
     """Linear and Gaussian."""
     return task.linear
@@ -81,7 +88,7 @@ def is_linear(task: Task) -> bool:
 
 def trained_linear(task: Task) -> bool:
     """Whether the zoo has a prior of a linear system with a law that its pairs obey: of heat's, kicks stand between."""
-    return task.linear and trained(task) and not is_heat(task)
+    return trained(task) and not is_heat(task)
 
 
 class Counter:
@@ -112,22 +119,20 @@ class Counter:
 class Law:
     """The equation as a measurement that reads zero: ``gap``, the residual as a relative error of the solution.
 
-    It is met to ``noise`` where the equation is linear, to ``rock`` in two-valued rock (root mean square).
+    It is met to ``noise`` (root mean square).
     """
 
     noise: float = 1e-5
-    rock: float = 0.02
 
     def __call__(self, task: Task, layout: Layout) -> Residual:
-        noise = (self.noise if task.linear else self.rock) / task.system.n
-        return Residual(lambda x: task.system.gap(**layout.unpack(x)), noise)
+        return Residual(lambda x: task.system.gap(**layout.unpack(x)), self.noise / task.system.n)
 
 
 @dataclass(frozen=True)
 class Ours:
     """Moment matching with the prior's Gaussian as preconditioner; ``samples`` a case, seeds by case.
 
-    ``rock`` conjugate gradients where the prior is far from a Gaussian, none elsewhere; ``most`` cases, 0 for all.
+    ``most`` cases, 0 for all.
     """
 
     name: str
@@ -135,9 +140,7 @@ class Ours:
     where: Callable[[Task], bool] = field(repr=False)
     samples: int = 19
     steps: int = 30
-    rock_steps: int = 20
     low: float = 0.02
-    rock: int = 8
     law: Law | None = None
     corrector: HMC | None = field(default=None, repr=False)  # its function has no stable repr
     most: int = 0
@@ -147,8 +150,7 @@ class Ours:
 
     def sampler(self, task: Task, dtype: torch.dtype) -> Sampler:
         """Down to ``low``, where the clean state is drawn, from ten times the spread of the largest mode."""
-        steps, high = (self.rock_steps, 40.0) if is_rock(task) else (self.steps, 300.0)
-        return Multistep(karras(steps, self.low, high, dtype=dtype), self.corrector)
+        return Multistep(karras(self.steps, self.low, 300.0, dtype=dtype), self.corrector)
 
     def __call__(self, question: Question) -> Answer:
         layout, prior = self.prior(question.task)
@@ -180,10 +182,9 @@ class Ours:
             data = torch.cat([data, data.new_zeros(len(data), count)], -1)
             noise = torch.cat([noise, law.noise.expand(count)])
         known, around = affine(read, origin), prior.gaussian()
-        iterations = 0 if around is prior or question.task.linear else self.rock
         if known is None:
-            return Moments(prior, read, data, noise, iterations, around=around), False
-        return Moments(prior, known[0], data - known[1], noise, iterations, around=around), True
+            return Moments(prior, read, data, noise, 0, around=around), False
+        return Moments(prior, known[0], data - known[1], noise, 0, around=around), True
 
 
 class Single(torch.nn.Module):

@@ -44,9 +44,10 @@ def invert(name: Annotated[str, Parameter(help=f"The system: {OWN}; or the direc
         Instead of --data, 60 sensors of u with 1 % noise, of case SEED of the test split; written to
         OUT/observations.h5.
     steps
-        Noise levels of the sampler.
+        Noise levels of the sampler; of darcy, whose levels follow from the data, a quarter as many at their end.
     law
-        Solve the equation for the solution of each sample at the end; the misfit says what that costs.
+        Solve the equation for the solution of each sample at the end; the misfit says what that costs. Of darcy that
+        is always done.
     model
         Directory of a trained prior (`sciencegen train NAME`), instead of the one that is shipped.
     """

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from .banded import pressure
-from .fields import GaussianField, binary, channels
+from .fields import HIGH, LOW, GaussianField, binary, channels
 from .grids import Cosine, Sine, check
 from .stencils import divergence, flux
 from .system import Part, Stored
@@ -106,6 +106,11 @@ class Darcy(Rock):
     def symmetries(self) -> tuple[Orientation, ...]:
         """Those of the square."""
         return SQUARE
+
+    @property
+    def materials(self) -> tuple[float, float]:
+        """Permeabilities of the two: the second where a hidden Gaussian field is not negative."""
+        return LOW, HIGH
 
     def fields(self) -> GaussianField:
         """The published law that ``fields.binary`` makes the permeability of: :math:`N(0, 9 (-\\Delta + 9)^{-2})`."""

@@ -6,6 +6,9 @@ standard deviation (:func:`levels`), so that nothing of the prior is left in the
 misfit and by the equation (:mod:`.judge`). With ``law`` each sample's solution is solved anew for what it has given, so
 that it obeys the equation to rounding, and the misfit says what that costs: nothing for a linear equation, whose prior
 knows it already, and much where a sample is wrong in a place that the solution feels.
+
+Rock of two materials is the sign of a hidden level, whose prior it has; there the solver itself is in the loop
+(:mod:`.level_set`).
 """
 
 from __future__ import annotations
@@ -31,10 +34,12 @@ from ...sample import Multistep, karras
 from ...tasks import Problem, invert
 from ...tasks.doors import check_count
 from ...train import Levels
+from . import level_set
 from .judge import admitted, judged
-from .pairs import fits
+from .level_set import hidden
+from .pairs import fits, parts_layout
 
-__all__ = ["check", "example", "levels", "model_of", "solve", "system_of"]
+__all__ = ["check", "example", "levels", "model_of", "readable", "solve", "system_of"]
 
 ABOVE = 10.0  # the first noise level over the largest standard deviation
 TRAINED = Levels().high  # the highest noise level that networks are trained at
@@ -74,7 +79,7 @@ def system_of(name: str, layout: Layout) -> System:
     """The system called ``name`` on the grid of ``layout``; ValueError where its parts are other ones."""
     shape = list(layout.variables.values())[-1].shape
     system = resolve(name, shape[-1] if shape else 1)
-    if not fits(system, layout):
+    if not fits(system, layout) and not hidden(system, layout):
         wanted = {part: value.shape for part, value in system.parts.items()}
         raise ValueError(f"got a prior of {layout} for {name}; expected one of {wanted}: name the system that it was "
                          "trained for")
@@ -83,11 +88,17 @@ def system_of(name: str, layout: Layout) -> System:
 
 def example(system: System, layout: Layout, case: int = 0, sensors: int = 60, noise: float = 0.01) -> Observations:
     """What ``sensors`` at random places would read of the solution of a case of the test split (seed 1)."""
+    layout = readable(system, layout)
     (name, part), given = list(system.parts.items())[-1], system.draw(1, 1, case)
     truth = {k: v[0] for k, v in given.items()} | {name: system.solve(**given)[0]}
     low, high = np.array([_edges(part, dim, n) for dim, n in zip(part.dims, part.shape) if n > 1]).T
     where = np.random.default_rng(case).uniform(0.02, 0.98, (sensors, len(low)))
     return observe(layout, truth, {name: low + where * (high - low)}, noise, seed=case)
+
+
+def readable(system: System | None, layout: Layout) -> Layout:
+    """The parts that sensors may read: the prior's own, or those behind which its level is hidden."""
+    return parts_layout(system) if system is not None and hidden(system, layout) else layout
 
 
 def _edges(part: Part, dim: str, n: int) -> tuple[float, float]:
@@ -103,15 +114,19 @@ def solve(model: Model, observations: Observations, system: System | None = None
     Its ``data`` has the ``misfit`` of each sample in units of the noise and, where there is a system, the ``residual``
     of each (non-dimensional; see the physics), with those of the truth and of a solution of zero as attributes; a
     sample whose misfit the noise does not explain is no success. Values outside of a part's admissible range are set to
-    its end, which the message says. Where the prior is far from a Gaussian (a rock of two materials) the measurement
-    takes its network's own covariance, at a few times the cost.
+    its end, which the message says. Where the prior is far from a Gaussian (a rock in channels) the measurement takes
+    its network's own covariance, at a few times the cost.
 
     Arguments:
-        steps: of the sampler.
-        law: solve the equation for each sample's solution.
-        device: where to sample, as cpu or cuda.
+        steps: of the sampler; of a hidden level, whose levels follow from the data, a quarter as many at their end.
+        law: solve the equation for each sample's solution, as of a hidden level is always done.
+        device: where to sample, as cpu or cuda; of a hidden level on the CPU, where the solver is.
     """
     measure = check(model, observations, system, count, seed, steps, law)
+    if hidden(system, model.layout):
+        found = level_set.solve(model, observations, system, measure, count, seed, max(steps // 4, 1), progress)
+        return judged(replace(found, config=found.config | {"system": repr(system), "seed": seed, "steps": steps}),
+                      system, measure)
     prior = copy.deepcopy(model.energy).requires_grad_(False)
     split = len(model.training.get("ranks", ())) > 1  # of parts that are not alike, as rock and pressure
     matters = _matters(model, split)
@@ -142,10 +157,11 @@ def check(model: Model, observations: Observations, system: System | None, count
         raise ValueError(f"got {count} samples and {steps} steps; expected at least 1 and 2")
     if not 0 <= seed < 2**40:
         raise ValueError(f"got the seed {seed}; expected 0 to 2^40")
-    check_count(count, model.layout.size)
+    layout = readable(system, model.layout)
+    check_count(count, layout.size)
     if law and system is None:
         raise ValueError(f"got a law of no system; expected one of {', '.join(SYSTEMS)} or your own: leave it out")
-    return observations.measure(model.layout)
+    return observations.measure(layout)
 
 
 def _obeying(samples: xarray.Dataset, system: System) -> xarray.Dataset:

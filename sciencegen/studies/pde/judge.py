@@ -44,7 +44,8 @@ def judged(result: Result, system: System | None, measure: Measurement) -> Resul
     data = _data(result, system, measure)
     misfit, count = data.misfit.values, data.sizes["measurement"]
     told = verdict(misfit, count)
-    words = result.message if told in result.message else f"{result.message}; now {told}"
+    changed = "now " if "misfit" in result.data else ""
+    words = result.message if told in result.message else f"{result.message}; {changed}{told}"
     return replace(result, data=data, success=explained(result.samples, misfit, count), message=words)
 
 

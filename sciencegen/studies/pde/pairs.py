@@ -16,7 +16,7 @@ from torch import Tensor
 from ...layout import Layout, Variable
 from ...physics import Part, System
 
-__all__ = ["fits", "orders", "pair_layout", "pairs"]
+__all__ = ["fits", "orders", "pair_layout", "pairs", "parts_layout"]
 
 
 @torch.no_grad()
@@ -41,9 +41,14 @@ def _pairs(system: System, count: int, seed: int, chunk: int) -> Iterator[dict[s
 
 def pair_layout(system: System, drawn: Mapping[str, Tensor]) -> Layout:
     """The state of a system's parts; means and standard deviations of drawn ones ``(N, *shape)`` are its units."""
+    return parts_layout(system, {name: (float(drawn[name].mean()), float(drawn[name].std())) for name in system.parts})
+
+
+def parts_layout(system: System, units: Mapping[str, tuple[float, float]] | None = None) -> Layout:
+    """The state of a system's parts in ``units {name: (offset, scale)}``, in physical ones unless given."""
     variables = {}
     for name, part in system.parts.items():
-        loc, scale = float(drawn[name].mean()), float(drawn[name].std())
+        loc, scale = (0.0, 1.0) if units is None else units[name]
         coords = {dim: list(values) for dim, values in part.coords.items()}
         variables[name] = Variable(part.shape, loc, scale, part.dims, part.units, coords)
     return Layout(**variables)

@@ -7,7 +7,10 @@ averaged over them, and the network sees every pair in all positions. Two kinds 
   pairs, so that an equation that is linear, as Poisson's, holds for every state that this Gaussian deems possible; with
   a Gaussian ``a`` it is then all there is to know, and the network learns hardly anything.
 - Else the leading axes of each part, with the covariance between them, and for what a part has beyond them a variance
-  of its own: that of a rock of two materials is not small and not to be mixed up with that of a smooth pressure.
+  of its own: that of a rock in channels is not small and not to be mixed up with that of a smooth pressure.
+
+Rock that is the sign of a Gaussian level needs no network: the level's law follows from the rocks in closed form
+(:mod:`.level_law`), and that law is the prior.
 """
 
 from __future__ import annotations
@@ -24,14 +27,17 @@ from torch.utils.data import Dataset
 from ...exact import Gaussian
 from ...layout import Layout
 from ...nets.suited import suited
+from ...nets.zero import Zero
 from ...physics import Part, System, resolve
-from ...priors import Model
+from ...priors import Denoiser, Model
 from ...recipe import Recipe
 from ...train import Packed, Training
 from ...train import train as fit_prior
+from .level_law import learned
+from .level_set import TwoMaterials, level_layout
 from .pairs import orders, pair_layout, pairs
 
-__all__ = ["Setup", "Turned", "gaussian", "setup", "train"]
+__all__ = ["Setup", "Turned", "gaussian", "level_prior", "setup", "train"]
 
 FLOOR = 1e-10
 HELD = 256  # pairs to choose the weights by, and as many to judge them by
@@ -86,9 +92,9 @@ def _wraps(part: Part) -> bool:
 def setup(name: str, grid: int = 32) -> Setup:
     """The recipe of a system, by any name of :func:`sciencegen.physics.resolve`.
 
-    ``poisson``, ``helmholtz``, ``heat`` and ``darcy`` on a grid of 32 are for two CPU cores and less than 40 minutes;
-    the others, and finer grids, are for a GPU. Your own is taken to be smooth. ValueError for a shipped one on a grid
-    that is not a multiple of 8, else as ``resolve``.
+    ``poisson``, ``helmholtz`` and ``heat`` on a grid of 32 are for two CPU cores and less than 40 minutes, ``darcy``
+    for one minute; the others, and finer grids, are for a GPU. Your own is taken to be smooth. ValueError for a shipped
+    one on a grid that is not a multiple of 8, else as ``resolve``.
     """
     system = resolve(name, grid)
     sizes = [math.prod(part.shape) for part in system.parts.values()]
@@ -144,8 +150,10 @@ def train(recipe: Setup, directory: str | os.PathLike, *, device: str = "cpu", s
     """Train a prior by a recipe (:func:`setup`); resumable from ``directory``; deterministic by ``seed``.
 
     Some more pairs are held out: where the network is not better on them than its Gaussian, as of a linear equation
-    with a Gaussian source, the model is that Gaussian alone.
+    with a Gaussian source, the model is that Gaussian alone. That of a rock's level is one from the start.
     """
+    if isinstance(recipe.system, TwoMaterials):
+        return level_prior(recipe, seed)
     held = min(HELD, 1 + recipe.count // 8)
     made, orders = pairs(recipe.system, recipe.count + 2 * held, seed), recipe.orders
     layout = pair_layout(recipe.system, {name: part[: recipe.count] for name, part in made.items()})
@@ -158,3 +166,16 @@ def train(recipe: Setup, directory: str | os.PathLike, *, device: str = "cpu", s
     how = Training(net=recipe.network(layout), gaussian=data, steps=recipe.steps, batch=recipe.batch, rate=recipe.rate,
                    precision=torch.bfloat16, seed=seed, facts=tuple(facts.items()))
     return fit_prior(Packed(layout, Turned(split[0], orders), *split[1:]), how, directory, device)
+
+
+def level_prior(recipe: Setup, seed: int = 0) -> Model:
+    """The law of the level behind rocks of two materials, learned from ``recipe.count`` of them: no network."""
+    system = recipe.system
+    name, layout = next(iter(system.parts)), level_layout(system)
+    rocks = system.draw(recipe.count, seed)[name].flatten(1)
+    turns = recipe.orders[:, : layout.size]  # the rock comes first, and keeps to its places
+    law = learned(rocks > math.prod(system.materials) ** 0.5, turns, min(recipe.ranks[0], layout.size - 1))
+    zero = Recipe(f"{Zero.__module__}.{Zero.__qualname__}", {"scalar": False})
+    facts = {"system": recipe.name, "grid": recipe.grid, "rocks": recipe.count, "orders": len(turns), "seed": seed,
+             "ranks": [law.axes.shape[1]], "materials": list(system.materials)}
+    return Model(layout, Denoiser(Zero(), law.float()).eval(), zero, training=facts)
