@@ -64,10 +64,10 @@ rms = float(truth["u"].square().mean().sqrt())
 # %% [markdown]
 # ## The posterior
 #
-# Nothing about the rock was measured. Its prior is over a hidden **level**, a Gaussian field whose sign says which of the
-# two materials a place is of; how the level varies was learned from 20,000 rocks, in closed form, from how often two
-# places are of one material. Rock is *derived* from the level, and the pressure from the rock, by the solver: a sample
-# has two values and obeys the law exactly. A population of levels goes from the prior down to the data.
+# Nothing about the rock was measured. Its prior is over a hidden **level**, a Gaussian field whose sign says which of
+# the two materials a place is of; how the level varies was learned from 20,000 rocks, in closed form, from how often
+# two places are of one material. Rock is *derived* from the level, and the pressure from the rock, by the solver: a
+# sample has two values and obeys the law exactly. A population of levels goes from the prior down to the data.
 
 # %%
 prior = zoo("darcy")
@@ -105,8 +105,9 @@ bar = figure.colorbar(drawn, ax=panels)
 
 # %%
 linear = Gaussian.fit(layout.pack(**fields), rank=512, floor=1e-6)
-plain = invert(Problem(layout, linear), measure, readings.data, readings.noise,
-               Multistep(levels(linear, 20, dtype=torch.float64)), COUNT, torch.arange(COUNT), progress=False, truth=truth)
+steps = Multistep(levels(linear, 20, dtype=torch.float64))
+plain = invert(Problem(layout, linear), measure, readings.data, readings.noise, steps, COUNT, torch.arange(COUNT),
+               progress=False, truth=truth)
 wall = np.linspace(0, 1, 17)
 wall = np.concatenate([np.stack(side, 1) for value in (0 * wall, 0 * wall + 1)
                        for side in ((wall, value), (value, wall))])
@@ -125,8 +126,8 @@ for name, found in {"Gaussian of pairs": plain, "learned level": result}.items()
     print(f"{name:24} {100 * wrong:8.1f} %   {100 * error:.1f} %, re-solved from the rock (median sample)")
 
 # %% [markdown]
-# The rock is found better than by linear statistics. At a new place the pressure, being smooth, is interpolated about
-# as well by thin plates; a rock that is solved again has to be right everywhere.
+# The rock is found better than by linear statistics; and the pressure at a new place better than by interpolation,
+# since it is that of a rock.
 #
 # The same from a file of observations, with tables and the picture: `sciencegen invert darcy --data FILE.h5 --out DIR`,
 # or `sciencegen invert darcy --example` to try it. An equation that is a class in a file of yours, with a law, a solver
@@ -206,5 +207,6 @@ for name, answer in {"without law": loose, "with law": found}.items():
           f"{100 * float(inside.mean()):14.0f} %")
 
 # %% [markdown]
-# A trained network in place of the Gaussian pays where the unknown is far from Gaussian, as rock in channels is. The law is
-# linearised anew at every step, so the more an equation bends, the more its samples want the check above: solve again.
+# A trained network in place of the Gaussian pays where the unknown is far from Gaussian, as rock in channels is. The
+# law is linearised anew at every step, so the more an equation bends, the more its samples want the check above: solve
+# again.

@@ -200,7 +200,7 @@ def test_swapped_coordinates_contradict_what_else_was_read(prior):
     """x for y in precise pressures alone; the rock, which is not symmetric, was read in each cell."""
     asked = job.example(SMALL, prior.layout, case=2, sensors=20, noise=0.01)
     given, cells = asked.readings["u"], np.stack(np.meshgrid(*2 * [(np.arange(8) + 0.5) / 8], indexing="ij"), -1)
-    read = Readings(cells.reshape(-1, 2), asked.truth["a"].flatten(), 0.1)
+    read = Readings(cells.reshape(-1, 2), asked.truth["a"].flatten(), 0.5)
     swapped = Readings(given.coordinates[:, ::-1].copy(), given.values, given.noise)
     straight, crossed = (job.solve(prior, Observations({"a": read, "u": pressures}), SMALL, count=2, steps=4,
                                    progress=False) for pressures in (given, swapped))

@@ -123,7 +123,7 @@ def _rock(task: Task, cells: Cells) -> list[str]:
     best = min(others, key=others.get)
     lines = [f"{row}: wrong pixels {value / others[name]:.3f} x {name}'s{_paired(cells, row, name)}"
              for row, value in ours.items() for name in others if name in (KALMAN, MANY, best)]
-    bar = "below every other row" if len(task.seen) > 1 else f"below {KALMAN}, n >= 100"
+    bar = "below every other row" if len(task.seen) > 1 else f"below {KALMAN}, n >= 40"
     return [*lines, f"bar: {bar}; the best row that is not ours is {best} with {100 * others[best]:.2f} %"]
 
 
@@ -168,5 +168,6 @@ NOTES = [
     "Sensors, noise and cases are the same for all rows; CPU seconds on one thread of a busy machine.",
     "Coverage: share of the truth between the quantiles 0.05 and 0.95, the k-th of S samples taken for k / (S + 1)",
     "(S = 19: between the least and the largest); of the pressure where rock is two-valued.",
-    "Ensemble Kalman and Bayes are given the true law of the sources.",
+    "Ensemble Kalman, Bayes and the row that says so are given the true law of the sources or the rock; the learned",
+    "level's is that of 20,000 training rocks. Solves are those of a case, gradients included.",
 ]

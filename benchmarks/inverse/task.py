@@ -97,7 +97,7 @@ def tasks() -> dict[str, Task]:
     """All tasks by name."""
     poisson, helmholtz, darcy, heat = (resolve(name, GRID) for name in ("poisson", "helmholtz", "darcy", "heat"))
     flow = resolve("navier-stokes", FINE)
-    rock = {"levels": (1e-2,), "count": 100, "quick": 4}
+    rock = {"levels": (1e-2,), "quick": 2}
     made = [
         Task("poisson-forward", "poisson", poisson, {"a": 300}, "u"),
         Task("poisson-inverse", "poisson", poisson, {"u": 300}, "a"),
