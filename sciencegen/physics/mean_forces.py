@@ -17,7 +17,7 @@ from .flow import Flow
 __all__ = ["BLOCKAGE", "FreeAir", "MeanForces", "efficiency"]
 
 BLOCKAGE = (0.79, 1.01)  # of drag and of lift, by drag a chord over the height of the box
-SCATTER = "2 % (drag) and 5 % (lift)"  # left at most, see FreeAir
+SCATTER = "2 % of OpenFOAM's drag and 5 % of its lift, of three bodies 4 and 12 %"  # held-out designs, the worst
 
 
 def efficiency(force: Tensor) -> Tensor:
@@ -81,8 +81,8 @@ class FreeAir:
     .. math:: F = F_{box} \Bigl(1 - k \, \tfrac{1}{h} \sum C_D\Bigr) .
 
     The constants :math:`k` of drag and lift, :data:`BLOCKAGE`, are fitted to OpenFOAM's forces on three airfoils and
-    three pairs at Re 250, and hold what is left of the grid's error as well: for nine others, of up to three airfoils,
-    they leave :data:`SCATTER` (benchmarks/results/flow.json). Wakes alone have :math:`k = 1/2`.
+    three pairs at Re 250, and hold what is left of the grid's error as well. Of others they leave :data:`SCATTER`
+    (benchmarks/results/flow_forces.json). Wakes alone have :math:`k = 1/2`.
 
     References:
         Low-Speed Wind Tunnel Testing (Barlow, Rae & Pope, 1999), chapter 10.
@@ -104,5 +104,4 @@ class FreeAir:
     @property
     def words(self) -> str:
         """Who judges and how well, for a reader."""
-        return (f"the package's own solver, {self.solver.cells} cells a chord, corrected to free air: within {SCATTER} "
-                "of OpenFOAM's")
+        return f"the package's own solver, {self.solver.cells} cells a chord, corrected to free air: within {SCATTER}"
