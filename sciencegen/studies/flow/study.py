@@ -239,9 +239,6 @@ class FlowStudy(Study):
     def judged(self, result: Result) -> Sequence[str]:
         return report.judged(self)
 
-    def words(self, result: Result) -> str:
-        return f"{super().words(result)}; forces by {self.judge.words}"
-
     def captions(self, result: Result) -> Mapping[str, str]:
         return report.CAPTIONS
 
