@@ -194,8 +194,9 @@ def sure(kind):
     head.bias.data[:, other] -= 1e3
     head.gate.weight.data.zero_()
     head.gate.bias.data[:] = 1 / head.heads
-    head.rest.weight.data.zero_()
-    head.rest.bias.data.zero_()
+    for last in (head.rest, head.lean):
+        last.weight.data.zero_()
+        last.bias.data.zero_()
     return head
 
 
@@ -204,10 +205,24 @@ def sure(kind):
 def test_the_smoother_knows_straight_flights_and_their_mirror_images(kind):
     """Noise-free, every frame says the same of frame t: where it is, or where it would be behind the mirror."""
     x, sigma = flight(normal(3, 2, 4), 9, 0.1), torch.tensor([0.01, 0.5, 3.0], dtype=D)[:, None, None, None]
-    out = sure(kind)(normal(3, 2, 9, 8, seed=4), x, sigma, torch.ones(3, 2, 9, 1, dtype=D))
+    out = sure(kind)(normal(3, 2, 9, 8, seed=4), x, sigma, torch.ones(3, 2, 9, 1, dtype=D), normal(3, 2, 9, 17, 4))
     told = x if kind == 0 else -x + torch.tensor([1, 1, 0, 0]) * (2 * 1.5 * (-1 if kind == 1 else 1))
     root = (1 + sigma**2).sqrt()
     close(out, ((told - x) * root / sigma + x * sigma / root) / (1 + sigma**2 / 8), 1e-9)
+
+
+@torch.no_grad()
+def test_the_smoother_hears_only_frames_that_are_there():
+    """Where all say one thing that is what it says, and what frames that are not there say does not count."""
+    head, x, sigma = Smoother(8, 1.5, 0.1, heads=1).double(), normal(2, 1, 5, 4), torch.full((2, 1, 1, 1), 0.3, dtype=D)
+    head.lean.bias.data.fill_(1)
+    keep = torch.tensor([1.0, 1, 1, 0, 1], dtype=D)[None, None, :, None].expand(2, 1, 5, 1)
+    speaker = torch.arange(5)[:, None] + torch.arange(-8, 9)
+    here = (speaker >= 0) & (speaker < 5) & (speaker != 3)
+    said = torch.where(here, 0.7, torch.tensor(9.0, dtype=D))[None, None, :, :, None].expand(2, 1, 5, 17, 4)
+    root = (1 + sigma**2).sqrt()
+    close(head(normal(2, 1, 5, 8), x, sigma, keep, said),
+          ((0.7 - x) * root / sigma + x * sigma / root) / (1 + sigma**2 / 8), 1e-12)
 
 
 @torch.no_grad()
@@ -219,7 +234,7 @@ def test_the_smoother_averages_noise_away():
     head.bias.data[:, 0] = 0
     noise = normal(400, 2, frames, 4)
     out = head(torch.zeros(400, 2, frames, 8, dtype=D), sigma * noise, sigma.expand(400, 1, 1, 1),
-               torch.ones(400, 2, frames, 1, dtype=D))
+               torch.ones(400, 2, frames, 1, dtype=D), torch.zeros(400, 2, frames, 17, 4, dtype=D))
     root = float((1 + sigma**2).sqrt())
     mean = sigma * noise * (1 - sigma**2 / root**2) + out * (1 + sigma**2 / 8) * sigma / root
     assert float(mean[..., 2:].std() / sigma) == pytest.approx(frames**-0.5, rel=0.05)

@@ -11,7 +11,8 @@ from conformance import awake
 from oracles import close, normal
 from sciencegen import cli
 from sciencegen.physics.nbody import NBody
-from sciencegen.priors import Model, zoo
+from sciencegen.priors import Denoiser, Model, zoo
+from sciencegen.priors.base import Draw
 from sciencegen.studies.nbody import prior
 from sciencegen.studies.nbody.prior import FlightWindows, network, parts, prior_layout, recipe, touches, turned, within
 from sciencegen.train import train
@@ -150,6 +151,25 @@ def test_the_command_line_trains_and_refuses(monkeypatch, capsys, file, tmp_path
     code, said = run("--data", str(file), "--steps", "1", "--out", str(tmp_path / "run"))
     assert not code, said
     assert Model.load(tmp_path / "run" / "model").training["steps"] == 1
+
+
+def test_windows_in_which_bodies_touch_teach_nothing_of_a_body_alone():
+    """All else costs what it costs any denoiser."""
+    layout, count = prior_layout(), 16
+    taught = prior.energy(TINY, layout).double()
+    awake(taught.net)
+    plain = Denoiser(taught.net, prior.unit(layout.size).double(), parts(layout))
+    made = flights(200, 24)
+    met = touches(made, 24)[:, 0]
+    rows = layout.pack(trajectory=torch.cat([made[met][:8], made[~met][:8]]))
+    for part in range(len(prior.SHARES)):
+        draw = Draw(torch.full((count, 1), 0.3, dtype=D), normal(count, layout.size), torch.full((count,), part),
+                    torch.zeros(count, 4, dtype=D))
+        with torch.no_grad():
+            ours, theirs = (kind.plan_loss(rows, draw).run() for kind in (taught, plain))
+        alone = part > 0 and len({int(r) % 8 // 4 for r in parts(layout)[part - 1].rows}) == 1
+        assert bool((theirs > 0).all())
+        close(ours, torch.where(torch.arange(count) < 8, 0.0 if alone else 1.0, 1.0) * theirs, 1e-12)
 
 
 # --- what is shipped ----------------------------------------------------------------------------------------------

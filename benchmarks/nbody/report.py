@@ -23,6 +23,7 @@ COLUMNS = {
 SCALE = {"sunk": 100.0, "overlap": 100.0, "outside": 100.0}
 BARS = {(2, 24): 0.108, (2, 34): 0.108, (2, 44): 0.108, (2, 54): 0.108, (2, 94): 0.20, (4, 24): 0.17, (4, 44): 0.17,
         (8, 24): 0.27, (8, 44): 0.27}  # fmt: skip
+OURS, PACKED = "ours, whole study, refined", "packings, turned round and refined"
 MAE_BAR, SLOWEST = 0.004, 80.0  # two bodies up to 54 frames; rms speed, pixels a second
 
 
@@ -35,7 +36,7 @@ def parts(found: Mapping[str, Cells], count: int, seconds: float) -> list[Any]:
         made += ["", _table(f"{bodies} bodies, {frames} frames", rows, rated)]
         if (bodies, frames) in PUBLISHED:
             made.append(f"  {NOTE}: {PUBLISHED[bodies, frames]}")
-        made += _bars(bodies, frames, rows, rated)
+        made += _bars(bodies, frames, rows, rated) + _help(rated)
     return [*made, "", f"{count} designs a seed; mean and half of the 95 % interval over the designs. Evaluations are "
             f"the network's, one after the other; rollouts the solver's, a design. {seconds:.0f} s for this run."]
 
@@ -72,3 +73,16 @@ def _bars(bodies: int, frames: int, rows: Cells, rated: Mapping[str, Mapping[str
             text += f"; MAE {of['mae'].mean:.4f}, bar {MAE_BAR} (trajectory by {rows[name]['facts']['by']})"
         made.append(f"  {'met    ' if met else 'NOT MET'}  {text}")
     return made
+
+
+def _help(rated: Mapping[str, Mapping[str, Interval]]) -> list[str]:
+    """Whether the solver mends what the network imagines better than packings, by as many rollouts."""
+    if not {OURS, PACKED} <= set(rated):
+        return []
+    ours, packed = (max((rated[name][k] for k in ("objective", "finer")), key=lambda v: v.mean)
+                    for name in (OURS, PACKED))
+    apart = abs(ours.mean - packed.mean) > (ours.half**2 + packed.half**2) ** 0.5
+    told = "the network helps the solver" if ours.mean < packed.mean else "packings are better"
+    verdict = told if apart else "the network does not help the solver, nor harm it"
+    return [f"  by as many rollouts: ours {ours.mean:.4f} ±{ours.half:.4f}, packings {packed.mean:.4f} "
+            f"±{packed.half:.4f}: {verdict}"]

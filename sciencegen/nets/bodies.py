@@ -7,6 +7,8 @@ together*. The network says that, and the arithmetic is done in full precision b
 - **Smoother.** Every frame s says where it would be at t, in free flight, and in free flight seen in the mirror of
   either wall of an axis. An attention over s and these three kinds averages what is said: a linear filter of the
   noisy state, chosen by the data.
+- **Flights.** Every frame around says where it would be at t by all that is known of flight, impacts too
+  (:mod:`sciencegen.nets.flights`), from the latest estimate; an average of that is the other half of what is said.
 - **Features.** A trunk sees differences between neighbouring frames *in units of the noise*, and distances to walls
   and other discs (now, and a frame before and ahead in free flight), from the latest estimate. So contacts are visible
   at any noise level, however coarse the numbers are in which the trunk computes.
@@ -21,13 +23,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from .flights import FRAMES, flown
 from .mlp import LevelFeatures
 
 __all__ = ["Bodies", "EDGES", "NODES", "pairs"]
 
-NODES = 57  # features of a body at a frame
-EDGES = 16  # features of an ordered pair of bodies at a frame
+NODES = 93  # features of a body at a frame
+EDGES = 17  # features of an ordered pair of bodies at a frame
 CACHED = 3072  # bodies at frames that go through together on a CPU, whose caches lose what layers write down for more
 REACHES = (-3, -1, 1, 3)  # frames between which differences are taken
 
@@ -76,10 +80,13 @@ class Bodies(nn.Module):
         x, out, h = torch.where(known, u, u * root), torch.zeros_like(u), None
         for trunk, head in zip(self.trunks, self.heads):
             guess = torch.where(known, u, u / root + sigma / root * out)
-            nodes = self._nodes(x, guess, sigma, keep.mean(-1, keepdim=True), there)
+            with torch.autocast(u.device.type, enabled=False):
+                said = flown(guess, there, self.step, self.reach, self.contact)
+            nodes = torch.cat([self._nodes(x, guess, sigma, keep.mean(-1, keepdim=True), there),
+                               _amiss(x, guess, sigma, there, said), self._walls(guess, sigma) * there], -1)
             h = trunk(nodes if h is None else torch.cat([nodes, h.to(nodes)], -1), self._edges(guess, sigma, there),
                       there, level)
-            out = head(h, x, sigma, there) * there
+            out = head(h, x, sigma, there, said) * there
         return out.transpose(1, 2).reshape(len(u), -1)
 
     def _nodes(self, x: Tensor, y: Tensor, sigma: Tensor, keep: Tensor, there: Tensor) -> Tensor:
@@ -93,6 +100,10 @@ class Bodies(nn.Module):
         for at in (place - flight, place, place + flight):
             parts += [torch.asinh((self.reach - at) / fine), torch.asinh((self.reach + at) / fine)]
         return torch.cat(parts, -1) * there
+
+    def _walls(self, y: Tensor, sigma: Tensor) -> Tensor:
+        """How far from touching each wall, ``(N, bodies, T, 4)``: on which side decides of a bounce, however little."""
+        return torch.asinh(torch.cat([self.reach - y[..., :2], self.reach + y[..., :2]], -1) / _sharp(sigma))
 
     def _change(self, z: Tensor, k: int, keep: Tensor) -> Tensor:
         """What frame ``t + k`` has that free flight from t does not explain, ``(N, bodies, T, 4)``."""
@@ -109,7 +120,8 @@ class Bodies(nn.Module):
         along = torch.stack([(normal * speed).sum(-1), normal[..., 0] * speed[..., 1] - normal[..., 1] * speed[..., 0]],
                             -1)
         gaps = torch.cat([_length(place + k * self.step * speed) - self.contact for k in (-1, 0, 1)], -1)
-        parts = [place, speed, normal, along, torch.asinh(along / fine), torch.asinh(gaps / fine), torch.tanh(2 * gaps)]
+        parts = [place, speed, normal, along, torch.asinh(along / fine), torch.asinh(gaps / fine), torch.tanh(2 * gaps),
+                 torch.asinh(gaps[..., 1:2] / _sharp(sigma))]
         return torch.cat(parts, -1) * (keep[:, source] * keep[:, target])
 
 
@@ -129,13 +141,16 @@ class Smoother(nn.Module):
         self.reach, self.step, self.heads, self.size, self.span = reach, step, heads, size, span
         self.query, self.key = nn.Linear(width, 2 * heads * size), nn.Linear(width, 6 * heads * size)
         self.gate, self.rest = nn.Linear(width, 4 * heads), nn.Linear(width, 4)
+        self.trust, self.lean = nn.Linear(width, heads * (2 * FRAMES + 1)), nn.Linear(width, 4 * heads)
         away = torch.arange(-span, span + 1).abs() / 4
         self.bias = nn.Parameter(-torch.stack([away, away + 4, away + 4]).repeat(2 * heads, 1, 1))
-        for last in (self.gate, self.rest):
+        for last in (self.gate, self.rest, self.trust, self.lean):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
+        with torch.no_grad():
+            self.trust.bias.sub_(torch.arange(-FRAMES, FRAMES + 1).abs().repeat(heads) / 2)
 
-    def forward(self, h: Tensor, x: Tensor, sigma: Tensor, keep: Tensor) -> Tensor:
+    def forward(self, h: Tensor, x: Tensor, sigma: Tensor, keep: Tensor, said: Tensor) -> Tensor:
         """``root / sigma (smooth - x) + sigma x / root`` gated, ``root = sqrt(1 + sigma^2)``, and the rest of noise.
 
         One gate for every average and feature, which is zero when untrained.
@@ -147,12 +162,19 @@ class Smoother(nn.Module):
         logits = (query @ key).to(x) + self._bias(frames) + missing  # (N, bodies, axes, T, 3 T)
         free, low, high = logits.softmax(-1).split(frames, -1)
         place, speed = self._average(free - low - high, 2 * self.reach * (high - low).sum(-1), x)
-        root = (1 + sigma**2).sqrt()
         smooth = torch.stack([place, speed], -1)  # (N, bodies, T, 2 axes, heads, 2)
-        now, root, sigma = x.unflatten(-1, (2, 2)).mT[..., None, :], root[..., None, None], sigma[..., None, None]
-        pull = ((smooth - now) * root / sigma + now * sigma / root) / (1 + sigma**2 / 8)
+        pull = _pull(smooth, x.unflatten(-1, (2, 2)).mT[..., None, :], sigma[..., None, None])
         pull = (self.gate(h).unflatten(-1, (2, self.heads, 2)) * pull).sum(-2)
-        return pull.mT.flatten(-2) + self.rest(h)
+        heard = (self.lean(h).unflatten(-1, (self.heads, 4)) * _pull(self._heard(h, keep, said), x[..., None, :],
+                                                                     sigma[..., None])).sum(-2)
+        return pull.mT.flatten(-2) + heard + self.rest(h)
+
+    def _heard(self, h: Tensor, keep: Tensor, said: Tensor) -> Tensor:
+        """Averages ``(N, bodies, T, heads, 4)`` of what the frames around say, by those that are there."""
+        logits = self.trust(h).unflatten(-1, (self.heads, -1)).to(said)
+        weight = (logits + (_around(keep)[..., None, :] - 1) * 1e4).softmax(-1)
+        with torch.autocast(said.device.type, enabled=False):
+            return weight @ said
 
     def _average(self, weight: Tensor, offset: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Place and speed ``(N, bodies, T, 2, heads)`` by ``weight (N, bodies, axes, T, T)`` of what frames say."""
@@ -177,9 +199,35 @@ def pairs(bodies: int, device: torch.device | None = None) -> Tensor:
     return torch.stack([target, source])[:, target != source]
 
 
+def _pull(smooth: Tensor, now: Tensor, sigma: Tensor) -> Tensor:
+    """What a network says that takes ``smooth`` for the mean of the noisy ``now``, faded out at high levels."""
+    root = (1 + sigma**2).sqrt()
+    return ((smooth - now) * root / sigma + now * sigma / root) / (1 + sigma**2 / 8)
+
+
+def _amiss(x: Tensor, y: Tensor, sigma: Tensor, there: Tensor, said: Tensor) -> Tensor:
+    """By how much frames around contradict the noisy state and the estimate, ``(N, bodies, T, 8 len(REACHES))``."""
+    around, parts = _around(there), []
+    for k in REACHES:
+        at = FRAMES + k
+        parts += [v * around[..., at, None] for v in ((said[..., at, :] - x) / sigma,
+                                                      (said[..., at, :] - y) / _fine(sigma))]
+    return torch.asinh(torch.cat(parts, -1)) * there
+
+
+def _around(there: Tensor) -> Tensor:
+    """Which of the frames around each one are there, ``(N, bodies, T, 2 FRAMES + 1)``, the earliest first."""
+    return functional.pad(there[..., 0], (FRAMES, FRAMES)).unfold(-1, 2 * FRAMES + 1, 1)
+
+
 def _fine(sigma: Tensor) -> Tensor:
     # About what an estimate is off by; contacts are resolved no finer than the engine's steps are.
     return 0.3 * sigma * (1 + sigma**2).rsqrt() + 0.005
+
+
+def _sharp(sigma: Tensor) -> Tensor:
+    # What touches and what does not is decided by rounding: a kink that is there must have its place beyond.
+    return 0.3 * sigma * (1 + sigma**2).rsqrt() + 0.0003
 
 
 def _shift(z: Tensor, k: int) -> Tensor:

@@ -36,7 +36,7 @@ DTYPES = {str(t).removeprefix("torch."): t for t in (torch.float16, torch.bfloat
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _LONGEST = 2**25  # bytes of a configuration
 _SPARE = 2**31  # bytes of buffers that a network makes beside its weights
-_PRIORS = ("sciencegen.priors",)
+_PRIORS = ("sciencegen.priors", "sciencegen.studies.nbody.prior")
 _MOVED = {f"sciencegen.network.{name}": f"sciencegen.priors.diffusion.{name}" for name in ("Denoiser", "EnergyNet")}
 
 Header = Mapping[str, tuple[int, ...]]

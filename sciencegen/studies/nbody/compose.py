@@ -7,8 +7,9 @@ so that many are all pairs minus what each body was counted too often (Bethe):
           \log p(u) = \sum_{i<j} \log p(u_i, u_j) - (n - 2) \sum_i \log p(u_i) .
 
 The first is exact for a chain whose memory is no longer than the overlap; the second where bodies interact in no loops.
-Of a pair alone, a prior cannot know that a third body turned one of the two: samples avoid contacts between bodies,
-as if a kink in the middle of the box had no cause.
+The single is the law of a body alone in the box, so that the sum is also :math:`\sum_i \log p(u_i) + \sum_{i<j}
+[\log p(u_i, u_j) - \log p(u_i) - \log p(u_j)]`: what a pair says of a kink that neither of its bodies made cancels, as far
+as a network says the same of one and of two. Of a pair alone, it cannot know that a third body turned one of the two.
 
 "Compositional Generative Inverse Design" (Wu et al., 2024), https://arxiv.org/abs/2401.13171, averages instead;
 "Constructing free-energy approximations and generalized belief propagation algorithms" (Yedidia, Freeman & Weiss,

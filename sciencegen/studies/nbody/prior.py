@@ -18,20 +18,23 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ...calls import Plan
 from ...exact import Gaussian
 from ...files import fault
 from ...files.hdf5 import hdf5, whole
 from ...layout import Layout, Variable, View
 from ...physics.nbody import NBody
 from ...priors import Denoiser, Recipe
+from ...priors.base import Draw
 from ...train import Levels, Packed, Training
 
-__all__ = ["SMALL", "FlightWindows", "energy", "network", "parts", "prior_layout", "read", "recipe", "within"]
+__all__ = ["SMALL", "FlightDenoiser", "FlightWindows", "energy", "network", "parts", "prior_layout", "read", "recipe",
+           "within"]
 
 PLACE, SPEED = 0.23, 0.29  # the spreads of a coordinate and of a component of the velocity, box units
-SHARES = (0.6, 0.12, 0.08, 0.08, 0.05, 0.03, 0.02, 0.02)  # of a batch, for the joint and for each of parts()
+SHARES = (0.7, 0.1, 0.05, 0.05, 0.04, 0.02, 0.02, 0.02)  # of a batch, for the joint and for each of parts()
 HELD_OUT = 0.05  # share of the flights, the last ones of a file, that are not trained on
-SMALL = Training(steps=8000, batch=128, rate=2e-3, levels=Levels(low=2e-3, high=80.0, center=0.2, spread=1.7),
+SMALL = Training(steps=8000, batch=128, rate=2e-3, levels=Levels(low=2e-3, high=80.0, center=0.12, spread=1.6),
                  given=(), shares=SHARES, precision=torch.bfloat16, every=200, gated=False)
 TOUCHING = 2  # how often a window is listed in which the bodies touch
 
@@ -130,9 +133,25 @@ def network(bodies: int = 2, channels: Sequence[int] = (48, 72, 96), extra: int 
         "step": system.steps * system.step * SPEED / PLACE})
 
 
-def energy(net: Recipe, layout: Layout) -> Denoiser:
+class FlightDenoiser(Denoiser):
+    """A denoiser of windows of flights, of which parts of one body are of a body that is *alone* in the box.
+
+    Windows in which bodies touch do not teach these parts, so that they know kinks at walls only. A pair's marginal
+    would know kinks in the middle of the box too, without a cause, and compositions that subtract it forbid them.
+    """
+
+    def plan_loss(self, clean: Tensor, draw: Draw) -> Plan:
+        bodies = self.net.bodies
+        alone = [len({row % (4 * bodies) // 4 for row in part}) < bodies for part in self.marginals]
+        flights = prior_layout(self.size // (4 * bodies), bodies).unpack(clean)["trajectory"]
+        met = touches(flights, flights.shape[1])[:, 0]
+        taught = ~(met & torch.tensor([False, *alone], device=met.device)[draw.part])
+        return super().plan_loss(clean, draw).then(lambda loss: loss * taught)
+
+
+def energy(net: Recipe, layout: Layout) -> FlightDenoiser:
     """The untrained energy of windows of a layout."""
-    return Denoiser(net.build(), unit(layout.size), parts(layout))
+    return FlightDenoiser(net.build(), unit(layout.size), parts(layout))
 
 
 def unit(size: int) -> Gaussian:
@@ -164,8 +183,8 @@ def recipe(file: str | os.PathLike, full: bool = False, steps: int | None = None
     others = [FlightWindows(part, layout) if len(part) else torch.zeros(0, layout.size)
               for part in (held[:half], held[half:])]
     facts = {"flights": len(flights), "windows": len(rows.flight), "touching": TOUCHING, "positions": 8}
-    how = replace(SMALL, net=network(bodies), gaussian=unit(layout.size), seed=seed, facts=tuple(facts.items()),
-                  marginals=tuple((view,) for view in parts(layout)))
+    how = replace(SMALL, kind=FlightDenoiser, net=network(bodies), gaussian=unit(layout.size), seed=seed,
+                  facts=tuple(facts.items()), marginals=tuple((view,) for view in parts(layout)))
     if full:
         how = replace(how, net=network(bodies, (192, 288, 384), 192), steps=200_000, batch=1024, rate=5e-4)
     return Packed(layout, rows, *others), replace(how, steps=steps or how.steps)
