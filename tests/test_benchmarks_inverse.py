@@ -113,7 +113,7 @@ def test_a_precise_prior_is_the_same_prior():
 
 @cache
 def eddies(level=1e-2):
-    task = Task("eddies", "navier-stokes", NavierStokes(16), {"u": 60}, "a")
+    task = Task("eddies", "navier-stokes", NavierStokes(16), {"u": 60}, "a", "eddies")
     return questions(task, level, 2)[0]
 
 

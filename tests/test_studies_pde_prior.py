@@ -154,7 +154,7 @@ def test_the_command_line_trains_and_refuses(monkeypatch, capsys, tmp_path):
 
 # --- what is shipped ----------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("name", ["poisson", "helmholtz", "heat"])
+@pytest.mark.parametrize("name", ["poisson", "helmholtz", "heat", "wells"])
 def test_a_shipped_prior_is_of_the_layout_it_says(name):
     model = zoo(name)
     a, u = (model.layout.variables[part] for part in ("a", "u"))

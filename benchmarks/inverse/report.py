@@ -118,7 +118,7 @@ def _flow(cells: Cells) -> list[str]:
 def _rock(task: Task, cells: Cells) -> list[str]:
     ours = {row: mean(cells, row, "error") for row in cells if row.startswith("ours")}
     others = {row: mean(cells, row, "error") for row in cells if row not in ours}
-    if not ours:
+    if not ours or not others:
         return []
     best = min(others, key=others.get)
     lines = [f"{row}: wrong pixels {value / others[name]:.3f} x {name}'s{_paired(cells, row, name)}"

@@ -7,7 +7,7 @@ are saved, samples and all, with the questions beside them, so that anybody can 
     python -m benchmarks inverse --out runs/inverse
 
 Every (task, noise, row) is saved as it is done and not made again while its settings stay; after a change of code
-delete the files in question. `--retime` measures the time of a posterior sample again.
+delete the files in question. `--retime` measures the time of a posterior sample again, which `--quick` leaves out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import xarray
 from tqdm.auto import tqdm
 
 from sciencegen.mcmc import HMC
-from sciencegen.priors import Model
+from sciencegen.priors import zoo
 
 from ..common import arguments, facts, output, whole, write_json
 from ..common.record import Line, publish
@@ -66,8 +66,8 @@ def rows(out: Path, quick: bool) -> list[Row]:
         Ours("best linear: fitted Gaussian", linear, is_rock),
         Scalar(network_or_exact, is_static), Replaced(network_or_exact, is_static),
         Ours(report.NET, network, trained),
-        Ours(report.LAW, network, trained_linear, law=Law()),
-        *([] if quick else [Ours(report.CORRECTED, network, trained_linear, corrector=corrector)]),
+        *([] if quick else [Ours(report.LAW, network, trained_linear, law=Law()),
+                            Ours(report.CORRECTED, network, trained_linear, corrector=corrector)]),
         Hidden(report.LEVEL, learned), *([] if quick else [Hidden(report.TOLD, told)]),
         Ours(report.EXACT, exact, is_linear),
     ]
@@ -164,15 +164,14 @@ def residuals(task: Task, number: int) -> dict[str, float]:
     return {k: float(scoring.residual(task, truth["a"], u).median()) for k, u in values.items()}
 
 
-def lines(task: Task) -> list[Line]:
-    """The summary's: one a noise level."""
-    ours = (report.NET, report.LAW, report.CORRECTED, report.LEVEL, report.TOLD, report.EXACT, report.FLOW)
+def line(task: Task) -> Line:
+    """The summary's, at the highest noise level."""
+    ours = (report.NET, report.LAW, report.CORRECTED, report.LEVEL, report.EXACT, report.FLOW)
     classical = (report.KALMAN, report.MANY, Spline.name, Nearest.name, "best linear: fitted Gaussian", report.KRIGED,
                  flow.Variational.name)
     learned, kind = (report.DPS, "replacement", "U-Net, masked inputs"), report.measure(task)
-    asked = [f"{task.name}, noise {100 * level:g} %" for level in task.levels]
-    return [Line(name, kind, f"{name}:", f"{kind}, mean, %", ours, classical, learned, (report.BAYES,), seeds="1")
-            for name in asked]
+    return Line(task.words, f"{kind}, %", f"{task.name}, noise {100 * task.levels[-1]:g} %", f"{kind}, mean, %", ours,
+                classical, learned, (report.BAYES, report.TOLD), seeds="1")
 
 
 def reported(args: argparse.Namespace, out: Path, found: dict, timed: dict[str, float], seconds: float) -> None:
@@ -185,14 +184,13 @@ def reported(args: argparse.Namespace, out: Path, found: dict, timed: dict[str, 
         if is_heat(task):
             made, more = report.heat_table(results)
             parts += [made, *more]
-    prior = None if args.wells is None else Model.load(args.wells)
-    sampled = wells.judged(prior, out / "wells.json") if prior or args.pairs else {}
-    parts += ["", *([wells.table(sampled)] if sampled else []), *report.timing(timed), *report.NOTES]
+    sampled = wells.judged(zoo("wells"), out / "wells.json") if args.pairs else {}
+    parts += ["", *([wells.table(sampled)] if sampled else []), *(report.timing(timed) if timed else []), *report.NOTES]
     record = [{"task": name, "noise": level, "rows": results} for (name, level), results in found.items()]
     write_json(out / "inverse.json", {"facts": facts(), "seconds": seconds, "timing": timed, "results": record,
                                       "wells": sampled})
     parts.append(f"{seconds:.0f} s for this run (cells that were there are not made again)")
-    publish(out, "inverse", __doc__, parts, [line for task in args.tasks for line in lines(task)])
+    publish(out, "inverse", __doc__, parts, [line(task) for task in args.tasks])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -205,7 +203,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--count", type=int, help="cases of every task and row")
     made.add_argument("--show", action="store_true", help="print each cell as it is done")
     made.add_argument("--pairs", action="store_true", help="sample pairs of a rock and a pressure, judged by their law")
-    made.add_argument("--wells", help="a model by `sciencegen train wells`: such pairs by a network, too")
     made.add_argument("--retime", action="store_true", help="measure the time of a posterior sample again")
     return made
 
@@ -223,4 +220,5 @@ def main() -> None:
     for name in ("cells", "questions"):
         (out / name).mkdir(exist_ok=True)
     found = measure(args, out)
-    reported(args, out, found, speed(out / "timing.json", args.retime), time.perf_counter() - start)
+    timed = {} if args.quick and not args.retime else speed(out / "timing.json", args.retime)
+    reported(args, out, found, timed, time.perf_counter() - start)

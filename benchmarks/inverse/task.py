@@ -30,7 +30,7 @@ RESOLVED = 1e-4
 class Task:
     """``seen``: how many points of which part; all of the later state for heat. ``wanted``: the part that is scored.
 
-    ``count`` cases, ``quick`` where time is short: none of Helmholtz, which is as Poisson.
+    ``words`` say what is asked. ``count`` cases, ``quick`` where time is short: none of Helmholtz, which is as Poisson.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Task:
     system: System
     seen: Mapping[str, int]
     wanted: str
+    words: str
     levels: tuple[float, ...] = (0.0, 1e-3, 1e-2)
     count: int = 40
     quick: int = 4
@@ -99,14 +100,19 @@ def tasks() -> dict[str, Task]:
     flow = resolve("navier-stokes", FINE)
     rock = {"levels": (1e-2,), "quick": 2}
     made = [
-        Task("poisson-forward", "poisson", poisson, {"a": 300}, "u"),
-        Task("poisson-inverse", "poisson", poisson, {"u": 300}, "a"),
-        Task("helmholtz-forward", "helmholtz", helmholtz, {"a": 300}, "u", quick=0),
-        Task("helmholtz-inverse", "helmholtz", helmholtz, {"u": 300}, "a", quick=0),
-        Task("heat", "heat", heat, {"u": GRID**2}, "a", levels=(0.0,)),
-        Task("darcy-inverse", "darcy", darcy, {"u": 60}, "a", **rock),
-        Task("darcy-both", "darcy", darcy, {"a": 60, "u": 60}, "a", **rock),
-        Task("navier-stokes", "navier-stokes", flow, {"u": 500}, "a", levels=(1e-2,), quick=2),
+        Task("poisson-forward", "poisson", poisson, {"a": 300}, "u",
+             "Poisson: solution from 300 sensors of the source"),
+        Task("poisson-inverse", "poisson", poisson, {"u": 300}, "a",
+             "Poisson: source from 300 sensors of the solution"),
+        Task("helmholtz-forward", "helmholtz", helmholtz, {"a": 300}, "u",
+             "Helmholtz: solution from 300 sensors of the source", quick=0),
+        Task("helmholtz-inverse", "helmholtz", helmholtz, {"u": 300}, "a",
+             "Helmholtz: source from 300 sensors", quick=0),
+        Task("heat", "heat", heat, {"u": GRID**2}, "a", "heat: start from the end", levels=(0.0,)),
+        Task("darcy-inverse", "darcy", darcy, {"u": 60}, "a", "Darcy: rock from 60 pressures", **rock),
+        Task("darcy-both", "darcy", darcy, {"a": 60, "u": 60}, "a", "Darcy: rock from 60 sensors of each", **rock),
+        Task("navier-stokes", "navier-stokes", flow, {"u": 500}, "a",
+             "Navier-Stokes at 64: start from the end", levels=(1e-2,), quick=2),
     ]
     return {task.name: task for task in made}
 

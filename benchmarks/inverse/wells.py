@@ -40,7 +40,7 @@ PUBLISHED = {"PBFM": (0.838, 0.138), "flow matching": (4.159, 0.059), "CoCoGen":
              "PIDM": (0.022, 3.103), "DiffusionPDE": (3.388, 0.089), "D-Flow": (2.286, 0.147), "ECI": (3.045, 2.892)}
 
 
-def judged(model: Model | None, file: Path) -> dict[str, dict[str, float]]:
+def judged(model: Model, file: Path) -> dict[str, dict[str, float]]:
     """Residual, distances and cost of every row; those in the file are not made again."""
     found = json.loads(file.read_text()) if file.is_file() else {}
     for layout, name, make, count in rows(model):
@@ -54,8 +54,8 @@ def judged(model: Model | None, file: Path) -> dict[str, dict[str, float]]:
     return found
 
 
-def rows(model: Model | None) -> Iterator[tuple[Layout, str, Callable[[int], Tensor], int]]:
-    """Layout, name, ``count -> x (count, d)``, and count; the network's if there is one."""
+def rows(model: Model) -> Iterator[tuple[Layout, str, Callable[[int], Tensor], int]]:
+    """Layout, name, ``count -> x (count, d)``, and count."""
     layout, law = fitted("wells")
     held = lambda count: layout.pack(**pairs(LogWells(grid(layout)), count, OTHER))
     yield layout, "other held-out pairs (the floor)", held, COUNT
@@ -63,11 +63,10 @@ def rows(model: Model | None) -> Iterator[tuple[Layout, str, Callable[[int], Ten
     yield layout, "fitted Gaussian", lambda count: gaussian(law, count), COUNT
     yield layout, "fitted Gaussian, u solved anew", lambda count: solved(layout, gaussian(law, count)), COUNT
     yield layout, "fitted Gaussian + law by Moments", lambda count: guided(law, layout, count), GUIDED
-    if model is not None:
-        layout, prior = model.layout, model.energy.requires_grad_(False)
-        yield layout, "network", lambda count: sampled(prior, layout, count), COUNT
-        yield layout, "network, u solved anew", lambda count: solved(layout, sampled(prior, layout, count)), COUNT
-        yield layout, "network + law by Moments", lambda count: guided(prior, layout, count), GUIDED
+    layout, prior = model.layout, model.energy.requires_grad_(False)
+    yield layout, "network", lambda count: sampled(prior, layout, count), COUNT
+    yield layout, "network, u solved anew", lambda count: solved(layout, sampled(prior, layout, count)), COUNT
+    yield layout, "network + law by Moments", lambda count: guided(prior, layout, count), GUIDED
 
 
 def gaussian(law: Gaussian, count: int) -> Tensor:
@@ -77,10 +76,9 @@ def gaussian(law: Gaussian, count: int) -> Tensor:
 
 
 def sampled(prior: Energy, layout: Layout, count: int) -> Tensor:
-    """The prior's samples, their last Tweedie mean."""
-    with torch.no_grad():
-        sampler, seeds = Multistep(karras(STEPS, LOW, 80.0)), torch.arange(count)
-        return prior.mean(sampler(prior, sampler.start(count, layout.size, seeds), seeds), sampler.sigmas[-1])
+    """The prior's samples: from the noised law of its Gaussian, of which nothing is left out above the first level."""
+    like = prior.gaussian().center
+    return Multistep(karras(STEPS, LOW, 80.0)).draw(prior, layout.size, Streams(torch.arange(count)), like)
 
 
 def solved(layout: Layout, x: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ __all__ = ["OWN", "invert", "short"]
 OWN = f"{', '.join(SYSTEMS)}, or your own as module:Class, a module of the current folder or an installed one"
 
 
-def invert(name: Annotated[str, Parameter(help=f"The system: {OWN}; or the directory of a trained prior. Four priors "
+def invert(name: Annotated[str, Parameter(help=f"The system: {OWN}; or the directory of a trained prior. Five priors "
                                                "are shipped, others come with --model.")],
            /, *, data: Path | None = None, example: Switch = False, out: Out | None = None,
            count: Annotated[Whole, Parameter(help="How many samples of the posterior.")] = 64,
