@@ -39,8 +39,8 @@ from .ours import Composed, Designed, Flown, Turned, countings
 from .scoring import scores, summary
 
 CELLS = ("2x24", "2x34", "2x44", "2x54", "2x94", "4x24", "4x44", "8x24", "8x44")
-ROLLOUTS = 40  # of the study, to turn ends round and to refine
-SPENT = 63  # what the study spends a design, choice and judging too, for the rows with the true solver
+ROLLOUTS = 80  # of the study, to turn ends round and to refine
+SPENT = 127  # what the study spends a design, choice and judging too, for the rows with the true solver
 LAW = 0.05
 QUICK = ("random", "packed", "best of 100,", "Bethe, corrected", "one pair, corrected", "refined")
 Row = Callable[[floors.Question], Flown]

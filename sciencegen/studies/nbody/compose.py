@@ -9,7 +9,7 @@ so that many are all pairs minus what each body was counted too often (Bethe):
 The first is exact for a chain whose memory is no longer than the overlap; the second where bodies interact in no loops.
 The single is the law of a body alone in the box, so that the sum is also :math:`\sum_i \log p(u_i) + \sum_{i<j}
 [\log p(u_i, u_j) - \log p(u_i) - \log p(u_j)]`: what a pair says of a kink that neither of its bodies made cancels, as
-far as a network says the same of one and of two. Of a pair alone, it cannot know that a third body turned one of the two.
+far as a network says the same of one and of two. Of a pair alone, it cannot know that a third body turned one of them.
 
 "Compositional Generative Inverse Design" (Wu et al., 2024), https://arxiv.org/abs/2401.13171, averages instead;
 "Constructing free-energy approximations and generalized belief propagation algorithms" (Yedidia, Freeman & Weiss,
