@@ -16,7 +16,7 @@ TEN = 10
 OURS, PLAIN, CHOSEN = "ours", "SLSQP", "SLSQP, margins and choice"
 SURE, OVER = "sets with 9 of 10 confirmed", "ten by XFOIL over ours, median, %"
 COLUMNS = {  # heading: name of the score, digits
-    "designs": ("designs", 0), "feasible, %": ("feasible", 0), "judge, ten": ("judge", 2), "XFOIL, ten": ("xfoil", 2),
+    "ends": ("designs", 0), "feasible, %": ("feasible", 0), "judge, ten": ("judge", 2), "XFOIL, ten": ("xfoil", 2),
     "XFOIL, first": ("first", 2), "XFOIL, least ten": ("least", 2), "verified of ten": ("verified", 0),
     "confirmed of ten": ("confirmed", 0), "gap, %": ("gap", 1), "gap corrected, %": ("corrected", 1),
     "apart, 1e-4": ("apart", 0), "CPU s": ("cpu", 0), "XFOIL's CPU s": ("xfoil_cpu", 0)}
