@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import xarray
 from tqdm.auto import tqdm
@@ -36,7 +37,7 @@ from ..common.record import Line, publish
 from . import floors, report
 from .backwards import Backwards
 from .ours import Composed, Designed, Flown, Turned, countings
-from .scoring import scores, summary
+from .scoring import SPEED, scores, summary
 
 CELLS = ("2x24", "2x34", "2x44", "2x54", "2x94", "4x24", "4x44", "8x24", "8x44")
 ROLLOUTS = 80  # of the study, to turn ends round and to refine
@@ -62,6 +63,11 @@ def rows(bodies: int, frames: int, model: Model, data: Path | None, device: str)
         for corrected in (False, True):
             title = f"ours: {name}{', corrected' if corrected else ''}"
             found[title] = "network", Composed(title, study, counting, corrected)
+    if (bodies, frames) == (2, 24):  # nothing is composed: corrections may be long
+        long = replace(study, sampler=few_steps(48, 4, 1.0, device=device))
+        for title, one in (("ours: one pair, 48 levels of four", long),
+                           ("ours: one pair, 48 levels of four, half as fast", replace(long, speed=SPEED / 2))):
+            found[title] = "network", Composed(title, one, countings(2, 24)["one pair"], True)
     found["ours, whole study without refinement"] = "network", Designed("", study, 0)
     found["ours, whole study with law"] = "network + law", Designed("", law, 0)
     found["ours, whole study, refined"] = "solver", Designed("", study, ROLLOUTS)
@@ -134,7 +140,8 @@ def measure(args: argparse.Namespace, model: Model, out: Path) -> dict[str, dict
         designs = made(out, question, name, by, row, prior)
         scored = scores(torch.tensor(designs["trajectory"].values), question.target)
         cell = found.setdefault(f"{question.bodies}x{question.frames}", {})
-        keep = {k: designs.attrs[k] for k in ("by", "rollouts", "evaluations", "cpu_seconds", "wall_seconds")}
+        keep = {k: np.asarray(designs.attrs[k]).item()  # NumPy's, from a file
+                for k in ("by", "rollouts", "evaluations", "cpu_seconds", "wall_seconds")}
         entry = cell.setdefault(name, {"facts": keep | {"seeds": []}, "scores": {}})
         entry["facts"]["seeds"].append(question.seed)
         entry["scores"] = {k: entry["scores"].get(k, []) + v.tolist() for k, v in scored.items()}
