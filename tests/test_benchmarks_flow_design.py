@@ -251,3 +251,10 @@ def test_cells_are_not_made_again_and_the_table_is_of_all_there_are(tmp_path, mo
     assert results["1"]["two"]["scores"]["efficiency"]["n"] == 2
     assert len(list((tmp_path / "dat").glob("*.dat"))) == 4
     assert "lift/drag" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_a_search_of_few_calls_comes_to_an_end_where_nothing_more_is_allowed(seed):
+    found = CrossEntropy(SPACE, Bend(), calls=6)(Question(3, 2, seed))
+    assert found.calls <= 6
+    assert len(found.wings.chord) == 2

@@ -24,6 +24,7 @@ from .space import STEEP, Space
 __all__ = ["BestOf", "CrossEntropy", "Evolution", "Random"]
 
 BAD = 100.0  # worse than any flow
+NOTHING = 1e-6  # of a search's width, in the space's units
 
 
 @dataclass
@@ -108,7 +109,7 @@ class CrossEntropy:
         x = self.space.draw(question.bodies, max(self.elite, int(self.calls * self.explored)), random)
         best = x[seen.rate(x).topk(self.elite, largest=False).indices]
         mean, width = best.mean(0), best.std(0)
-        while seen.meter.calls < self.calls:
+        while seen.meter.calls < self.calls and bool((width > NOTHING).any()):  # outside for good there is no call
             count = min(self.population, self.calls - seen.meter.calls)
             x = mean + width * torch.randn(count, len(mean), generator=random, dtype=mean.dtype)
             best = x[seen.rate(x).topk(min(self.elite, count), largest=False).indices]
