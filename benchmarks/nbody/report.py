@@ -20,6 +20,7 @@ COLUMNS = {
     "matched": "at matched\nspeed", "residual": "residual", "speed": "rms speed\npx/s",
     "overlap": "overlaps\n%", "outside": "in walls\n%", "diversity": "diversity",
 }  # fmt: skip
+DIVERGED = 1.0  # a mean error of a side of the box
 SCALE = {"sunk": 100.0, "overlap": 100.0, "outside": 100.0}
 BARS = {(2, 24): 0.108, (2, 34): 0.108, (2, 44): 0.108, (2, 54): 0.108, (2, 94): 0.20, (4, 24): 0.17, (4, 44): 0.17,
         (8, 24): 0.27, (8, 44): 0.27}  # fmt: skip
@@ -32,10 +33,14 @@ def parts(found: Mapping[str, Cells], count: int, seconds: float) -> list[Any]:
     made: list[Any] = []
     for cell, rows in found.items():
         bodies, frames = map(int, cell.split("x"))
-        rated = {name: summary({k: torch.tensor(v) for k, v in row["scores"].items()}) for name, row in rows.items()}
+        told = {name: {k: torch.tensor(v) for k, v in row["scores"].items()} for name, row in rows.items()}
+        good = {name: of["mae"] < DIVERGED for name, of in told.items()}
+        rated = {name: summary({k: v[good[name]] for k, v in of.items()}) for name, of in told.items()}
         made += ["", _table(f"{bodies} bodies, {frames} frames", rows, rated)]
         if (bodies, frames) in PUBLISHED:
             made.append(f"  {NOTE}: {PUBLISHED[bodies, frames]}")
+        made += [f"  diverged and not counted: {name}, {int((~kept).sum())} of {len(kept)}"
+                 for name, kept in good.items() if not kept.all()]
         made += _bars(bodies, frames, rows, rated) + _help(rated)
     return [*made, "", f"{count} designs a seed; mean and half of the 95 % interval over the designs. Evaluations are "
             f"the network's, one after the other; rollouts the solver's, a design. {seconds:.0f} s for this run."]

@@ -117,7 +117,7 @@ def summary(found: Mapping[str, Tensor]) -> dict[str, Interval]:
 
 def _interval(values: Tensor) -> Interval:
     spread = float(values.double().std()) if len(values) > 1 else math.nan
-    return Interval(float(values.double().mean()), 1.96 * spread / math.sqrt(len(values)))
+    return Interval(float(values.double().mean()), 1.96 * spread / math.sqrt(max(len(values), 1)))
 
 
 def _deeper(depth: Tensor, system: NBody) -> Tensor:
