@@ -73,9 +73,9 @@ def rows(out: Path, quick: bool) -> list[Row]:
     ]
 
 
-def flows() -> list[Row]:
+def flows(quick: bool) -> list[Row]:
     """The rows of Navier and Stokes' task."""
-    return [flow.Backward(), flow.Variational(), flow.Linear(), flow.Solver()]
+    return [flow.Backward(), *([] if quick else [flow.Variational()]), flow.Linear(), flow.Solver()]
 
 
 def cells(args: argparse.Namespace, out: Path) -> Iterator[tuple[Task, float, Row]]:
@@ -84,7 +84,8 @@ def cells(args: argparse.Namespace, out: Path) -> Iterator[tuple[Task, float, Ro
         for level in task.levels:
             if level not in (args.levels or (task.levels[-1:] if args.quick else task.levels)):
                 continue
-            yield from ((task, level, row) for row in (flows() if flow.is_flow(task) else rows(out, args.quick))
+            table = flows(args.quick) if flow.is_flow(task) else rows(out, args.quick)
+            yield from ((task, level, row) for row in table
                         if row.suits(task) and (not args.rows or row.name in args.rows))
 
 
