@@ -17,7 +17,7 @@ from .flow import Flow
 __all__ = ["BLOCKAGE", "FreeAir", "MeanForces", "efficiency"]
 
 BLOCKAGE = (0.79, 1.01)  # of drag and of lift, by drag a chord over the height of the box
-SCATTER = "4 % of OpenFOAM's drag and 6 % of its lift, 12 % for three bodies"  # held-out designs, the worst
+SCATTER = "1 % off OpenFOAM's drag and 4 % off its lift on average, 4 and 12 % at most"  # of 19 held-out designs
 
 
 def efficiency(force: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class FreeAir:
     .. math:: F = F_{box} \Bigl(1 - k \, \tfrac{1}{h} \sum C_D\Bigr) .
 
     The constants :math:`k` of drag and lift, :data:`BLOCKAGE`, are fitted to OpenFOAM's forces on three airfoils and
-    three pairs at Re 250, and hold what is left of the grid's error as well. Of others they leave :data:`SCATTER`
+    three pairs at Re 250, and hold what is left of the grid's error as well. Others are :data:`SCATTER`
     (benchmarks/results/flow_forces.json). Wakes alone have :math:`k = 1/2`.
 
     References:
@@ -104,4 +104,4 @@ class FreeAir:
     @property
     def words(self) -> str:
         """Who judges and how well, for a reader."""
-        return f"the package's own solver, {self.solver.cells} cells a chord, corrected to free air: within {SCATTER}"
+        return f"the package's own solver, {self.solver.cells} cells a chord, corrected to free air: {SCATTER}"
