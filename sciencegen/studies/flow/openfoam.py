@@ -2,8 +2,8 @@
 
 It shares nothing with the embedded solver. Its meshes are coarser than :class:`Laminar`'s own, and their fans at
 trailing edges wider: of one airfoil 5,434 cells give drag 0.350 and lift 0.762, 14,556 give 0.347 and 0.759 in four
-times the time. A run ends when forces are at rest or repeat, or at :data:`HORIZON`: means over its last half differ
-from those of five times as long a run by less than a thousandth where flows settle.
+times the time. A run ends when forces are at rest or repeat, or at :data:`HORIZON`, where the means are those over its
+last half. A flow that sheds for longer has not settled by then, and is told as such.
 """
 
 from __future__ import annotations
