@@ -28,6 +28,7 @@ from sciencegen.nets.mlp import MLP, ScalarMLP
 from sciencegen.priors import Denoiser, EnergyNet
 from sciencegen.priors.stepper import Stepper
 from sciencegen.studies.microstructure.steer import Steered
+from sciencegen.studies.nbody.prior import FlightDenoiser
 from sciencegen.tasks import Problem, Terms
 
 LEVELS = [0.05, 0.7, 5.0]
@@ -143,6 +144,7 @@ CASES = [
     Case("Denoiser.marginal", lambda: denoiser().marginal(THREE[::2]), 2),
     Case("Denoiser, diagonal", lambda: Denoiser(awake(MLP(3, 8, 1)), diagonal(3)), 3),
     Case("Denoiser, one variance", lambda: Denoiser(awake(MLP(3, 8, 1)), scalar(3)), 3),
+    Case("Denoiser of flights", lambda: FlightDenoiser(awake(MLP(3, 8, 1)), gaussian(3)), 3),
     Case("Denoiser of low rank", lambda: Denoiser(awake(MLP(5, 8, 1)), low_rank(5, 2)), 5),
     Case("Denoiser, given", lambda: denoiser().given(THREE[:2]), 3),
     Case("Denoiser of low rank, given", lambda: Denoiser(awake(MLP(5, 8, 1)), low_rank(5, 2),
