@@ -10,10 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray
 from matplotlib import image, pyplot
 from rich.console import Console
 
 from sciencegen import cli
+from sciencegen.result import Result
+from sciencegen.studies import own
 from sciencegen.studies.runs import Report, added, read_report, write_run
 from sciencegen.studies.study import keep
 from sciencegen.studies.tables import Table
@@ -142,3 +145,11 @@ def test_a_table_sets_numbers_right_and_prints_brackets():
     console.print(TABLE)
     assert "under it [bold]" in console.export_text()
     assert Table.of(json.loads(json.dumps(TABLE.config()))).config() == TABLE.config()
+
+
+def test_designs_by_an_own_prior_say_why_they_are_none():
+    data = xarray.Dataset({"thin": ("sample", [-1.0, 2.0, np.nan]), "heavy": ("sample", [-1.0, -1.0, np.nan])})
+    fun, success = np.array([1.0, 2.0, np.nan]), np.array([True, False, False])
+    samples = xarray.Dataset({"u": ("sample", fun)})
+    result = Result(samples, fun, success, 0, "finished", 0, xarray.Dataset(), np.arange(3), {}, data)
+    assert [row["feasible"] for row in own.table(result).rows] == ["yes", "no: thin", "no: diverged"]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -72,9 +73,16 @@ def table(result: Result) -> Table:
     for i in range(min(SHOWN, len(result))):
         kept = {str(name): f"{float(value[i]):.3g}" for name, value in result.data.data_vars.items()}
         rows.append({"#": str(i + 1), "objective": f"{result.fun[i]:.6g}", **kept,
-                     "feasible": "yes" if result.success[i] else "no"})
+                     "feasible": _verdict(result, i)})
     return Table(f"{int(result.success.sum())} of {len(result)} designs are feasible; the best {len(rows)}", rows,
                  "constraints are met where they are at most 0, up to their tolerance" if len(result.data) else "")
+
+
+def _verdict(result: Result, i: int) -> str:
+    if result.success[i]:
+        return "yes"
+    missed = [str(name) for name, value in result.data.data_vars.items() if float(value[i]) > 0]
+    return "no: diverged" if not np.isfinite(result.fun[i]) else f"no: {', '.join(missed)}" if missed else "no"
 
 
 def report(model: Model, result: Result) -> Report:
