@@ -123,6 +123,16 @@ def test_populations_end_at_the_posterior():
     assert not torch.equal(runs[0].z, runs[1].z)
 
 
+@pytest.mark.parametrize("noise", [1e-2, 1e-9])
+def test_a_population_comes_to_the_data_however_small_their_noise(noise):
+    seen = Direct(torch.tensor([-1.5, 2.0], dtype=torch.float64), noise)
+    walk = Annealed(members=4, repeats=1, leaps=1, last=1, probes=4, most=12)
+    path = list(walk.path(seen, Streams(torch.arange(4))))
+    assert len(path) <= walk.most + walk.last
+    assert path[-1].heat == 1
+    assert path[-1].z.isfinite().all()
+
+
 def test_coordinates_are_those_in_which_the_curvature_is_even():
     probes = Streams(torch.arange(6)).normal(40) * torch.logspace(-1, 1, 40, dtype=D)
     found, q = Coordinates.around(probes), Streams(torch.arange(40), 1).normal(40)

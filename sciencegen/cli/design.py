@@ -102,6 +102,7 @@ def flow(*, bodies: Whole = 1, count: Count = 16, seed: Seed = 0, reynolds: floa
     from ..airfoil.wings import Limits
     from ..studies.flow.openfoam import ByOpenFOAM
     from ..studies.flow.study import FlowStudy
+
     at_least(1, bodies=bodies, spare=spare)
     at_least(0, refined=refined, area=area)
     asked = Asked.of("design flow", "flow", bodies=bodies, count=count, seed=seed, reynolds=reynolds, lift=lift,

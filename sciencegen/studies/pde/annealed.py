@@ -91,6 +91,8 @@ class Annealed:
         width, sharp: the threshold's on arrival at the data, and in the end.
         share: of the members that keep their weight from level to level.
         probes: gradients that find what the data fix.
+        most: levels on the way; what is left after as many is gone at once, as data that contradict the prior make them
+            endless, and the misfit says so.
     """
 
     members: int = 32
@@ -101,13 +103,14 @@ class Annealed:
     sharp: float = 0.018
     share: float = 0.5
     probes: int = 64
+    most: int = 80
 
     def path(self, misfit: Misfit, noise: Streams) -> Iterator[Population]:
         """The population after each level, the last one at the data; ``noise`` has a row a member."""
         now, level = Population(noise.at(-1).normal(misfit.size)), 0
         while now.heat < 1:
             level += 1
-            now = self.chosen(misfit, now, noise.at(level))
+            now = self.chosen(misfit, now, noise.at(level), level == self.most)
             now = self.walked(misfit, now, self.sharpness(now.heat), noise.at(level))
             yield now
         for index in range(1, self.last + 1):
@@ -123,10 +126,10 @@ class Annealed:
         """``|misfit|^2 / 2 (M,)`` with the threshold of this inverse temperature."""
         return misfit(z, self.sharpness(heat)).square().sum(-1) / 2
 
-    def chosen(self, misfit: Misfit, now: Population, noise: Streams) -> Population:
-        """The next level, members drawn by their weights there (systematically)."""
+    def chosen(self, misfit: Misfit, now: Population, noise: Streams, arrive: bool = False) -> Population:
+        """The next level, or that of the data, members drawn by their weights there (systematically)."""
         value = self.energies(misfit, now.z, now.heat)
-        heat = self._next(value, now.heat)
+        heat = 1.0 if arrive else self._next(value, now.heat)
         weight = torch.softmax(now.heat * value - heat * self.energies(misfit, now.z, heat), 0)
         comb = (torch.arange(self.members) + noise.at(noise.step, 1).uniform(1)[0]) / self.members
         pick = torch.searchsorted(weight.cumsum(0), comb).clamp_max(self.members - 1)
@@ -169,7 +172,7 @@ class Annealed:
         low, high = heat, 1.0
         if left(high) >= self.share:
             return high
-        for _ in range(40):
+        for _ in range(80):
             middle = (low + high) / 2
             low, high = (middle, high) if left(middle) > self.share else (low, middle)
-        return low
+        return high  # beyond the last one, however little
