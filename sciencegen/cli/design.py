@@ -110,8 +110,7 @@ def flow(*, bodies: Whole = 1, count: Count = 16, seed: Seed = 0, reynolds: floa
     trained = asked.model()
     study = FlowStudy(trained.layout, trained.energy, bodies, reynolds, spare=spare, refined=refined,
                       limits=Limits(area=area), lift=(-math.inf if lift is None else lift, math.inf))
-    study = study if verify == "none" else replace(study, judge=ByOpenFOAM.here())
-    designed(study, asked, out, overwrite, partial)
+    designed(study if verify == "none" else replace(study, judge=ByOpenFOAM.here()), asked, out, overwrite, partial)
 
 
 @design.command
